@@ -1,0 +1,12 @@
+_base_ = [
+    '../_base_/pairs/resnet32x4_resnet8x4.py',
+    '../_base_/methods/infonce.py',
+    '../_base_/datasets/cifar100.py',
+    '../_base_/schedules/cifar_240e.py',
+    '../_base_/runtime.py',
+]
+model = _base_.method
+custom_hooks = [
+    *_base_.custom_hooks,
+    dict(type='QueueHook', prefill=2048),
+]

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def dataset_labels(dataset) -> Tensor | None:
+    """Labels of all samples of a dataset, -1 where there is none.
+
+    Understands MMEngine's and MMPretrain's datasets and their wrappers
+    (Concat, Repeat, ClassBalanced, KFold) through ``get_data_info``, and
+    torchvision's through ``targets``.
+
+    Shape:
+        returns (len(dataset),) int64; None if the dataset does not tell or a
+        sample has several labels.
+    """
+    info = getattr(dataset, 'get_data_info', None)
+    if info is not None:
+        labels = [info(i).get('gt_label', -1) for i in range(len(dataset))]
+    else:
+        labels = getattr(dataset, 'targets', None)
+    try:
+        labels = torch.as_tensor(labels, dtype=torch.long)
+    except (TypeError, ValueError, RuntimeError):
+        return None
+    return labels if labels.shape == (len(dataset), ) else None

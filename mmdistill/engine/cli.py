@@ -1,0 +1,105 @@
+"""What ``tools/train.py`` and ``tools/test.py`` do alike with a config.
+
+Everything that can be wrong with the command is found here, before a dataset
+or a model is built.
+"""
+
+from __future__ import annotations
+
+import os
+import os.path as osp
+import tempfile
+from argparse import Namespace
+
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from mmdistill.engine.checkpoint import trust_checkpoints
+from mmdistill.utils import register_all_modules
+
+
+def load_config(args: Namespace) -> Config:
+    """Read the config file and lay the options that both tools have over it.
+
+    ``--cfg-options`` come first: the other flags, and the checks, apply to
+    the config that results.
+
+    Raises:
+        FileNotFoundError: if the file does not exist.
+        OSError: if nothing can be written into the work folder.
+    """
+    register_all_modules(init_default_scope=False)
+    if args.trust_checkpoints:
+        trust_checkpoints()
+    require_file(args.config, 'the config')
+    cfg = Config.fromfile(args.config)
+    cfg.merge_from_dict(args.cfg_options or {})
+    cfg.launcher = args.launcher
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        name = osp.splitext(osp.basename(args.config))[0]
+        cfg.work_dir = osp.join('./work_dirs', name)
+    _make_work_dir(cfg.work_dir)
+    return cfg
+
+
+def require_file(path: str, what: str) -> None:
+    """Raise FileNotFoundError unless ``path`` is a file, or not a local one.
+
+    ``what`` names it for the user: ``'the checkpoint (--resume)'``.
+    """
+    if '://' not in path and not osp.isfile(path):
+        raise FileNotFoundError(
+            f'{what} {path!r} is not a file; the current folder is '
+            f'{os.getcwd()!r}'
+        )
+
+
+def _make_work_dir(folder: str) -> None:
+    """Create the folder, and see that files can be written into it."""
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise type(error)(
+            f'cannot write into the work folder {folder!r} '
+            f'({error.strerror}); choose another with --work-dir'
+        ) from error
+
+
+def set_dataloader_defaults(
+    cfg: Config, pin_memory: bool = True, persistent_workers: bool = True
+) -> None:
+    """Complete every ``*_dataloader`` of a config as MMPretrain does.
+
+    What torch refuses (persistent workers or prefetching without workers) or
+    warns about (pinned memory without a GPU) is switched off, even where the
+    config asks for it: ``num_workers=0`` alone has to be enough to debug.
+    """
+    loaders = [
+        cfg[name]
+        for name in cfg
+        if name.endswith('_dataloader') and isinstance(cfg[name], dict)
+    ]
+    for loader in loaders:
+        loader.setdefault('pin_memory', True)
+        loader.setdefault('persistent_workers', True)
+        loader.setdefault('collate_fn', ConfigDict(type='default_collate'))
+        if not pin_memory or not torch.cuda.is_available():
+            loader.pin_memory = False
+        if not persistent_workers or not loader.get('num_workers', 0):
+            loader.persistent_workers = False
+        if not loader.get('num_workers', 0):
+            loader.pop('prefetch_factor', None)
+
+
+def build_runner(cfg: Config) -> Runner:
+    """The runner of ``cfg.runner_type``, by default MMEngine's ``Runner``."""
+    if 'runner_type' in cfg:
+        return RUNNERS.build(cfg)
+    return Runner.from_cfg(cfg)

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import os.path as osp
+
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+
+from mmdistill.engine.checkpoint import atomic_save, load_file
+from mmdistill.engine.export import student_checkpoint
+from mmdistill.engine.hooks.model_hook import unwrap
+from mmdistill.registry import HOOKS
+
+
+@HOOKS.register_module()
+class ExportStudentHook(Hook):
+    """Writes the student alone: ``student.pth`` and ``student_best.pth``.
+
+    Each is a plain MMPretrain classifier checkpoint that holds its config; the
+    first is written when training ends, the second at every best validation.
+    A file is whole or not there.
+
+    Args:
+        metric: what "best" means, a key of the validation metrics.
+        greater: whether more of it is better.
+    Raises:
+        KeyError: if validation does not give the metric.
+    Config:
+        custom_hooks=[dict(type='ExportStudentHook')]
+    """
+
+    # After the metrics are there, before checkpoints are cleaned up.
+    priority = 'LOW'
+
+    def __init__(self,
+                 metric: str = 'accuracy/top1',
+                 greater: bool = True) -> None:
+        self.metric = metric
+        self.greater = greater
+        self._training = False
+
+    def before_train(self, runner) -> None:
+        self._training = True
+        self._best = None
+        path = osp.join(runner.work_dir, 'student_best.pth')
+        if runner._resume and osp.isfile(path):
+            # The file may be newer than the checkpoint that is resumed.
+            self._best = load_file(path)['meta'].get('score')
+
+    def after_val_epoch(self, runner, metrics: dict | None = None) -> None:
+        if not self._training or not metrics:
+            return
+        if self.metric not in metrics:
+            raise KeyError(
+                f'ExportStudentHook.metric={self.metric!r} is none of the '
+                f'validation metrics {sorted(metrics)}; change it')
+        score = float(metrics[self.metric])
+        if self._best is None or (score > self._best if self.greater else
+                                  score < self._best):
+            self._best = score
+            self._write(runner, 'student_best.pth', score)
+
+    def after_train(self, runner) -> None:
+        self._write(runner, 'student.pth', None)
+        self._training = False
+
+    @master_only
+    def _write(self, runner, name: str, score: float | None) -> None:
+        checkpoint = student_checkpoint(unwrap(runner.model), runner.cfg)
+        checkpoint['meta'].update(
+            epoch=runner.epoch, iter=runner.iter, score=score)
+        dataset = runner.train_dataloader.dataset
+        checkpoint['meta']['dataset_meta'] = dict(
+            getattr(dataset, 'metainfo', {}))
+        path = osp.join(runner.work_dir, name)
+        atomic_save(checkpoint, path)
+        runner.logger.info(f'wrote the student to {path}')

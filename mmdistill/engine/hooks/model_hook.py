@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import torch
+from mmengine.dist import get_world_size
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import BaseLoop
+from torch import nn
+
+from mmdistill.datasets import dataset_labels
+from mmdistill.datasets.sample_stream import index_samples
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """The model inside a distributed wrapper."""
+    return model.module if is_model_wrapper(model) else model
+
+
+class ModelHook(Hook):
+    """Tells a distiller what only the runner knows; every runner has it.
+
+    Before the run it hands over the training dataset's length and labels and
+    lets samples know their index; before the first step it refuses batches
+    that some loss could not take; it keeps the teacher's hash in checkpoints.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def before_run(self, runner) -> None:
+        # In test and val runs the training loop stays an unbuilt config.
+        if not isinstance(runner._train_loop, BaseLoop):
+            return
+        loader = runner._train_loop.dataloader
+        model = unwrap(runner.model)
+        if not hasattr(model, 'learn_dataset'):
+            return
+        index_samples(loader)
+        needs = {
+            need
+            for loss in model.losses.values()
+            for need in getattr(loss, 'needs', ())
+        }
+        labels = dataset_labels(loader.dataset) if 'label' in needs else None
+        model.learn_dataset(len(loader.dataset), labels)
+
+    def before_train(self, runner) -> None:
+        model = unwrap(runner.model)
+        if not hasattr(model, 'min_samples'):
+            return
+        loader = runner.train_dataloader
+        self._check_uneven(loader)
+        least, name = model.min_samples()
+        last = len(loader.sampler) % (loader.batch_size or 1)
+        endless = hasattr(loader.sampler, 'skip')
+        short = loader.batch_size if endless or loader.drop_last or not last \
+            else last
+        if short is not None and short < least:
+            raise ValueError(
+                f'losses.{name} needs at least {least} samples in a batch, '
+                f'but {len(loader.sampler)} samples a process in batches of '
+                f'{loader.batch_size} make one of {short}; set '
+                'train_dataloader.drop_last=True or another batch_size')
+
+    @staticmethod
+    def _check_uneven(loader) -> None:
+        sampler = loader.sampler
+        if (torch.cuda.is_available() and get_world_size() > 1
+                and not getattr(sampler, 'round_up', True)
+                and len(loader.dataset) % get_world_size()):
+            raise ValueError(
+                'with round_up=False the processes get batches of different '
+                'sizes, which memories cannot join on GPUs; set '
+                'train_dataloader.sampler.round_up=True')
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        model = unwrap(runner.model)
+        if hasattr(model, 'teacher_fingerprint'):
+            checkpoint['meta']['teacher_sha256'] = model.teacher_fingerprint()
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        model = unwrap(runner.model)
+        before = checkpoint.get('meta', {}).get('teacher_sha256')
+        if (runner._resume and before is not None
+                and hasattr(model, 'teacher_fingerprint')
+                and model.teacher_fingerprint() != before):
+            raise ValueError(
+                'this run was started with another teacher (the SHA-256 of '
+                f'its weights was {before[:12]}…); resume with the same '
+                'model.teacher_ckpt, or start anew with load_from')

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from mmengine.dataset import DefaultSampler
+from mmengine.hooks import Hook
+from torch.utils.data import DataLoader
+
+from mmdistill.datasets.sample_stream import seeded
+from mmdistill.engine.hooks.model_hook import unwrap
+from mmdistill.registry import HOOKS
+
+
+@HOOKS.register_module()
+class QueueHook(Hook):
+    """Decides when feature queues take part, and fills them beforehand.
+
+    Args:
+        start_epoch: epoch (from 0) from which on queues keep and show rows.
+        prefill: rows that every queue holds before the first step, taken from
+            training images; 0 starts with empty queues. A resumed run keeps
+            the rows of its checkpoint.
+    Raises:
+        ValueError: if the model has no queue, or prefill exceeds a queue's
+            size or the dataset.
+    Config:
+        custom_hooks=[dict(type='QueueHook', prefill=2048)]
+    """
+
+    def __init__(self, start_epoch: int = 0, prefill: int = 0) -> None:
+        self.start_epoch = start_epoch
+        self.prefill = prefill
+
+    def before_train(self, runner) -> None:
+        model = unwrap(runner.model)
+        queues = getattr(model, 'memories', {})
+        if not queues:
+            raise ValueError('QueueHook found no queue in model.memories; '
+                             'remove it from custom_hooks')
+        self._switch(queues, runner.epoch)
+        if self.prefill == 0 or runner._resume:
+            return
+        for name, queue in queues.items():
+            if self.prefill > queue.size:
+                raise ValueError(
+                    f'QueueHook(prefill={self.prefill}) exceeds '
+                    f'model.memories.{name}.size={queue.size}')
+        if self.prefill > len(runner.train_dataloader.dataset):
+            raise ValueError(
+                f'QueueHook(prefill={self.prefill}) exceeds the training '
+                f'dataset, {len(runner.train_dataloader.dataset)} samples')
+        with seeded(runner.seed):
+            for batch in self._batches(runner):
+                model.prefill(batch)
+                if all(len(q) >= self.prefill for q in queues.values()):
+                    break
+
+    def before_train_epoch(self, runner) -> None:
+        self._switch(unwrap(runner.model).memories, runner.epoch)
+
+    def _switch(self, queues, epoch: int) -> None:
+        for queue in queues.values():
+            queue.enabled = epoch >= self.start_epoch
+
+    @staticmethod
+    def _batches(runner) -> DataLoader:
+        """Training batches, without touching the training sampler."""
+        loader = runner.train_dataloader
+        return DataLoader(
+            loader.dataset,
+            batch_size=loader.batch_size,
+            sampler=DefaultSampler(loader.dataset, seed=runner.seed),
+            num_workers=0,
+            collate_fn=loader.collate_fn)

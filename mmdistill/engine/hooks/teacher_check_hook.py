@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from mmengine.hooks import Hook
+
+from mmdistill.engine.hooks.model_hook import unwrap
+from mmdistill.registry import HOOKS
+
+
+@HOOKS.register_module()
+class TeacherCheckHook(Hook):
+    """Evaluates the frozen teacher on the validation set before training.
+
+    A teacher that was loaded or preprocessed wrongly costs hours before it is
+    noticed; this costs one pass. The metrics are logged as ``teacher/...``.
+    A model without a frozen teacher is left alone unless an accuracy is asked
+    for.
+
+    Args:
+        min_accuracy: top-1 accuracy, in percent, below which training does
+            not start; None only logs.
+    Raises:
+        RuntimeError: if the teacher is below ``min_accuracy``.
+        ValueError: if there is no frozen teacher, or no validation set to
+            check ``min_accuracy`` on.
+    Config:
+        custom_hooks=[dict(type='TeacherCheckHook', min_accuracy=70.0)]
+    """
+
+    metric = 'accuracy/top1'
+
+    def __init__(self, min_accuracy: float | None = None) -> None:
+        self.min_accuracy = min_accuracy
+
+    def before_train(self, runner) -> None:
+        model = unwrap(runner.model)
+        if not hasattr(model, 'predict_teacher'):
+            if self.min_accuracy is None:
+                return
+            raise ValueError(
+                f'TeacherCheckHook needs a frozen teacher, which '
+                f'{type(model).__name__} does not have; remove it from '
+                'custom_hooks')
+        if runner.val_loop is None:
+            if self.min_accuracy is not None:
+                raise ValueError(
+                    'TeacherCheckHook.min_accuracy needs a validation set; '
+                    'set val_dataloader, val_evaluator and val_cfg, or remove '
+                    'min_accuracy')
+            runner.logger.warning('there is no validation set: the teacher '
+                                  'was not checked')
+            return
+        loop = runner.val_loop
+        for batch in loop.dataloader:
+            loop.evaluator.process(
+                data_samples=model.predict_teacher(batch), data_batch=batch)
+        metrics = loop.evaluator.evaluate(len(loop.dataloader.dataset))
+        metrics = {f'teacher/{name}': v for name, v in metrics.items()}
+        runner.logger.info('  '.join(f'{name}: {value:.4f}'
+                                     for name, value in metrics.items()))
+        runner.visualizer.add_scalars(metrics, step=runner.iter)
+        self._require(metrics, model.teacher_ckpt)
+
+    def _require(self, metrics: dict[str, float], ckpt: str | None) -> None:
+        if self.min_accuracy is None:
+            return
+        accuracy = metrics.get(f'teacher/{self.metric}')
+        if accuracy is None:
+            raise ValueError(
+                f'TeacherCheckHook.min_accuracy needs the metric '
+                f'{self.metric!r}, but val_evaluator gives {sorted(metrics)}; '
+                "use dict(type='Accuracy')")
+        if accuracy < self.min_accuracy:
+            raise RuntimeError(
+                f'the teacher reaches {accuracy:.2f} % on the validation set, '
+                f'below min_accuracy={self.min_accuracy}; check '
+                f'model.teacher_ckpt ({ckpt!r}), its classes and '
+                'model.teacher_preprocessor, or lower '
+                'TeacherCheckHook.min_accuracy')

@@ -1,0 +1,279 @@
+"""Start the processes of a run: alone, torchrun, Slurm or MPI, GPUs or not.
+
+MMEngine's ``init_dist`` selects a GPU whatever the backend is, so it cannot
+run on a node without one; under Slurm it takes what ``scontrol`` prints,
+errors included, for the master's address, and every job meets on port 29500.
+Here the process group is made before the runner is built; ``Runner`` finds it
+and keeps it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import re
+import socket
+import subprocess
+import zlib
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.logging import print_log
+
+from mmdistill.registry import MODEL_WRAPPERS
+
+#: Below the ports that Linux hands out by itself, above those of services.
+PORTS = range(15000, 30000)
+
+
+@contextmanager
+def launched(cfg: Config):
+    """Run the body within ``cfg.launcher``'s processes, then part from them.
+
+    After an error the group is left alone: taking it down can wait for the
+    other processes, which the launcher ends once this one is gone.
+    """
+    init_launcher(cfg)
+    yield
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def init_launcher(cfg: Config) -> None:
+    """Make the process group that ``cfg.launcher`` asks for.
+
+    ``cfg.env_cfg.dist_cfg`` is read as MMEngine reads it: ``backend``
+    (default: nccl with a GPU, gloo without), ``timeout`` in seconds, ``port``
+    (for slurm and mpi), and further arguments of ``init_process_group``.
+    Without a GPU nccl becomes gloo, and the model is wrapped accordingly.
+    Accelerators and start-up libraries other than CUDA's and torch's are left
+    to MMEngine.
+
+    Raises:
+        ValueError: if ``cfg.launcher`` is unknown.
+        RuntimeError: if the launcher's variables are missing, the master
+            cannot be found, or a node has more processes than GPUs.
+    """
+    launcher = cfg.get('launcher', 'none')
+    if launcher == 'none':
+        return
+    if launcher not in _ENVIRONMENTS:
+        raise ValueError(
+            f'launcher={launcher!r} is unknown; --launcher takes none, '
+            f'{", ".join(_ENVIRONMENTS)}'
+        )
+    env_cfg = cfg.get('env_cfg') or {}
+    options = dict(env_cfg.get('dist_cfg') or {})
+    torch_starts = options.pop('init_backend', 'torch') == 'torch'
+    if (
+        dist.is_initialized()
+        or not torch_starts
+        or get_device() not in ('cuda', 'cpu', 'mps')
+    ):
+        return
+
+    _ENVIRONMENTS[launcher](options.pop('port', None))
+    cuda = torch.cuda.is_available()
+    wanted = options.pop('backend', 'nccl' if cuda else 'gloo')
+    backend = 'gloo' if 'nccl' in wanted and not cuda else wanted
+    if cuda:
+        _select_gpu(launcher, backend)
+    else:
+        _wrap_for_cpu(cfg)
+    if options.get('timeout') is not None:
+        options['timeout'] = _seconds(options['timeout'])
+    _check_master()
+    try:
+        dist.init_process_group(backend, **options)
+    except dist.DistNetworkError as error:
+        raise RuntimeError(
+            f'cannot meet the other processes at {_master()}: {error}; if the '
+            'port is taken or closed, choose another with MASTER_PORT (PORT '
+            'for tools/dist_*.sh)'
+        ) from error
+    if dist.get_rank() == 0:
+        print_log(
+            f'{dist.get_world_size()} processes ({launcher}) meet at '
+            f'{_master()} over {backend}'
+            + ('' if backend == wanted else f': {wanted} needs a GPU'),
+            logger='current',
+        )
+
+
+def _wrap_for_cpu(cfg: Config) -> None:
+    """Keep MMEngine from naming a GPU when it wraps the model."""
+    wrapper = cfg.get('model_wrapper_cfg') or dict(
+        type='MMDistributedDataParallel',
+        broadcast_buffers=False,
+        find_unused_parameters=cfg.get('find_unused_parameters', False),
+    )
+    kind = wrapper.get('type', 'MMDistributedDataParallel')
+    kind = MODEL_WRAPPERS.get(kind) if isinstance(kind, str) else kind
+    if kind and issubclass(kind, torch.nn.parallel.DistributedDataParallel):
+        wrapper.setdefault('device_ids', None)
+    cfg.model_wrapper_cfg = wrapper
+
+
+def _select_gpu(launcher: str, backend: str) -> None:
+    """Give this process its GPU; ``LOCAL_RANK`` is what MMEngine reads.
+
+    A task that Slurm binds to one GPU sees only that one, as number 0, so the
+    position on the node is taken modulo the GPUs in sight.
+    """
+    local_rank, seen = int(os.environ['LOCAL_RANK']), torch.cuda.device_count()
+    on_node = seen
+    if launcher == 'slurm':
+        on_node = max(seen, int(os.environ.get('SLURM_GPUS_ON_NODE', 0)))
+    if local_rank >= on_node and 'nccl' in backend:
+        raise RuntimeError(
+            f'process {local_rank + 1} on {socket.gethostname()} has no GPU: '
+            f'the node offers {on_node}; start at most one process a GPU '
+            '(--ntasks-per-node, GPUS_PER_NODE for tools/slurm_*.sh, GPUS for '
+            'tools/dist_*.sh), or share GPUs with '
+            "--cfg-options env_cfg.dist_cfg.backend='gloo'"
+        )
+    os.environ['LOCAL_RANK'] = str(local_rank % seen)
+    torch.cuda.set_device(local_rank % seen)
+
+
+def _seconds(timeout: float) -> datetime.timedelta:
+    if isinstance(timeout, datetime.timedelta):
+        return timeout
+    try:
+        return datetime.timedelta(seconds=timeout)
+    except TypeError as error:
+        raise TypeError(
+            f'env_cfg.dist_cfg.timeout={timeout!r} should be a number of '
+            'seconds'
+        ) from error
+
+
+def _master() -> str:
+    return f'{os.environ["MASTER_ADDR"]}:{os.environ["MASTER_PORT"]}'
+
+
+def _check_master() -> None:
+    """Fail at once where torch would wait for minutes."""
+    host = os.environ['MASTER_ADDR']
+    try:
+        socket.getaddrinfo(host, None)
+    except (OSError, UnicodeError) as error:
+        raise RuntimeError(
+            f'the host of the first process, {host!r}, does not resolve on '
+            f'{socket.gethostname()} ({error}); set MASTER_ADDR to a name or '
+            'an address that every node can reach'
+        ) from error
+
+
+def _require(launcher: str, hint: str, *names: str) -> list[str]:
+    """Values from the environment; ``'A|B'`` takes B where A is not set."""
+    values, missing = [], []
+    for name in names:
+        given = [os.environ.get(n) for n in name.split('|')]
+        given = [value for value in given if value is not None]
+        values += given[:1]
+        missing += [] if given else [name]
+    if missing:
+        raise RuntimeError(
+            f'--launcher {launcher} was given, but {", ".join(missing)} '
+            f'{"is" if len(missing) == 1 else "are"} not set; {hint}'
+        )
+    return values
+
+
+def _set_ranks(rank: str, world_size: str, local_rank: str) -> None:
+    os.environ.update(RANK=rank, WORLD_SIZE=world_size, LOCAL_RANK=local_rank)
+
+
+def _set_port(port: int | None, job: int, step: int = 0) -> None:
+    """Jobs on one host must not meet: near job ids give different ports."""
+    if port is None:
+        port = os.environ.get('MASTER_PORT')
+    if port is None:
+        port = PORTS[(job * 101 + step) % len(PORTS)]
+    os.environ['MASTER_PORT'] = str(port)
+
+
+def _from_torchrun(port: int | None) -> None:
+    _require(
+        'pytorch',
+        'start with tools/dist_train.sh or torchrun',
+        'RANK',
+        'WORLD_SIZE',
+        'LOCAL_RANK',
+        'MASTER_ADDR',
+        'MASTER_PORT',
+    )
+
+
+def _from_slurm(port: int | None) -> None:
+    env = os.environ
+    hint = 'start with tools/slurm_train.sh or srun'
+    if env.get('ENVIRONMENT') == 'BATCH' and 'SLURM_STEP_ID' not in env:
+        # Slurm gives the script a rank, too, that would wait for the others.
+        raise RuntimeError(
+            f'--launcher slurm in a batch script, without srun; {hint}'
+        )
+    rank, world_size, nodes = _require(
+        'slurm',
+        hint,
+        'SLURM_PROCID',
+        'SLURM_STEP_NUM_TASKS|SLURM_NTASKS',
+        'SLURM_STEP_NODELIST|SLURM_NODELIST',
+    )
+    local_rank = env.get('SLURM_LOCALID')
+    if local_rank is None:
+        local_rank = str(int(rank) % max(1, torch.cuda.device_count()))
+    _set_ranks(rank, world_size, local_rank)
+    _set_port(
+        port, int(env.get('SLURM_JOB_ID', 0)), int(env.get('SLURM_STEP_ID', 0))
+    )
+    if 'MASTER_ADDR' not in env:
+        env['MASTER_ADDR'] = _first_host(nodes)
+
+
+def _first_host(nodes: str) -> str:
+    """The first name of a Slurm node list such as ``gpu[01-03,07]``."""
+    try:
+        shown = subprocess.run(
+            ['scontrol', 'show', 'hostnames', nodes],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        return shown.stdout.split()[0]
+    except (OSError, subprocess.SubprocessError, IndexError) as error:
+        if re.fullmatch(r'[\w.-]+', nodes):
+            return nodes
+        said = (getattr(error, 'stderr', None) or str(error)).strip()
+        raise RuntimeError(
+            f'`scontrol show hostnames {nodes}` did not name the first node '
+            f'({said}); set MASTER_ADDR to its name'
+        ) from error
+
+
+def _from_mpi(port: int | None) -> None:
+    env = os.environ
+    rank, world_size, local_rank = _require(
+        'mpi',
+        'start with mpirun of Open MPI',
+        'OMPI_COMM_WORLD_RANK',
+        'OMPI_COMM_WORLD_SIZE',
+        'OMPI_COMM_WORLD_LOCAL_RANK',
+    )
+    _set_ranks(rank, world_size, local_rank)
+    _set_port(port, zlib.crc32(env.get('PMIX_NAMESPACE', '').encode()))
+    if env.get('OMPI_COMM_WORLD_LOCAL_SIZE') == world_size:
+        env.setdefault('MASTER_ADDR', '127.0.0.1')
+    _require(
+        'mpi',
+        'name the first node with mpirun -x MASTER_ADDR=NAME',
+        'MASTER_ADDR',
+    )
+
+
+_ENVIRONMENTS = dict(pytorch=_from_torchrun, slurm=_from_slurm, mpi=_from_mpi)

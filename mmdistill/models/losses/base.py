@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import nn
+
+
+class DistillLoss(nn.Module):
+    """What a distiller asks of a loss; subclassing it is optional.
+
+    A loss is any registered ``nn.Module`` with a ``level`` and a
+    ``forward(student, teacher, **needed)`` that returns a weighted scalar.
+    ``student`` and ``teacher`` are that level's tensors: for ``maps`` two
+    equally long tuples of (N, C, H, W), else two (N, D).
+
+    Args:
+        loss_weight: factor on the returned value.
+    """
+
+    #: Field of `Representation` that is compared.
+    level: ClassVar[str]
+    #: Further arguments of ``forward``: 'label', 'sample_idx', memory names.
+    needs: tuple[str, ...] = ()
+    #: Which maps a loss of level 'maps' takes: 'stages' (all but the stem),
+    #: 'last', 'all', or numbers (stem 0, stage 1, ...; negative from the end).
+    maps: str | tuple[int, ...] = 'stages'
+    #: The smallest batch the loss is defined for.
+    min_samples: ClassVar[int] = 1
+
+    def __init__(self, loss_weight: float = 1.0) -> None:
+        super().__init__()
+        self.loss_weight = loss_weight
+
+    def extra_repr(self) -> str:
+        return f'loss_weight={self.loss_weight}'

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmdistill.models.losses.base import DistillLoss
+from mmdistill.models.memories import InstanceBank
+from mmdistill.ops import after_backward, all_reduce_mean, full_precision
+from mmdistill.registry import MODELS
+
+
+class Embedding(nn.Linear):
+    """A linear map to the unit sphere: (N, D) to (N, E)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.normalize(super().forward(x))
+
+
+@MODELS.register_module()
+class CRDLoss(DistillLoss):
+    """Contrast a sample's student and teacher features with other samples'.
+
+    Each side's embedding v is scored against the other side's bank M, P_j =
+    exp(<M_j, v> / T) / Z for the sample itself and for K negatives of other
+    classes, and the loss is -(1/N) sum [log P / (P + K/n) + sum_K log (K/n) /
+    (P_k + K/n)], added over both sides. Z is set once, from the first batch,
+    to n times the mean of exp. Scores are one matrix product with the whole
+    bank; the wanted columns are picked afterwards. The banks move after
+    ``backward``.
+
+    Paper: Tian et al., Contrastive Representation Distillation, ICLR 2020,
+    eqs. 9 to 11 and 18, as in the authors' code.
+
+    Args:
+        student_dim, teacher_dim: widths of the features; the distiller fills
+            them in.
+        embed_dim: width of the embeddings.
+        num_samples: n, length of the training set; learnt from it if None.
+        num_negatives: K, drawn for each sample, with replacement.
+        temperature: T, dimensionless.
+        momentum: fraction of a bank's row kept when its sample is seen.
+        exclude_class: draw negatives from other classes only; False needs no
+            labels and excludes only the sample itself.
+        loss_weight: factor on the loss; 0.8 in the CIFAR-100 tables.
+    Shape:
+        student: (N, D_s); teacher: (N, D_t); sample_idx: (N,) indices in the
+        training set; label: (N,), -1 for unlabelled samples; negatives: (N,
+        K) indices, drawn when None. Returns ().
+    Raises:
+        ValueError: if the number of training samples is not known.
+    Config:
+        losses=dict(crd=dict(type='CRDLoss', num_negatives=16384,
+                             loss_weight=0.8))
+    """
+
+    level = 'feature'
+    needs = ('sample_idx', 'label')
+
+    def __init__(self,
+                 student_dim: int,
+                 teacher_dim: int,
+                 embed_dim: int = 128,
+                 num_samples: int | None = None,
+                 num_negatives: int = 16384,
+                 temperature: float = 0.07,
+                 momentum: float = 0.5,
+                 exclude_class: bool = True,
+                 loss_weight: float = 1.0) -> None:
+        super().__init__(loss_weight)
+        if not exclude_class:
+            self.needs = ('sample_idx', )
+        self.num_negatives = num_negatives
+        self.temperature = temperature
+        self.embed_student = Embedding(student_dim, embed_dim)
+        self.embed_teacher = Embedding(teacher_dim, embed_dim)
+        self.bank_student = InstanceBank(num_samples, embed_dim, momentum)
+        self.bank_teacher = InstanceBank(num_samples, embed_dim, momentum)
+        # Z of the student's and of the teacher's side; 0 until it is set.
+        self.register_buffer('normalisers', torch.zeros(2))
+        self._normalisers_set = False
+
+    @full_precision
+    def forward(self,
+                student: Tensor,
+                teacher: Tensor,
+                sample_idx: Tensor,
+                label: Tensor | None = None,
+                negatives: Tensor | None = None) -> Tensor:
+        self.bank_student.require_length()
+        if negatives is None:
+            negatives = self.bank_student.draw_negatives(
+                sample_idx, self.num_negatives, label)
+        samples = torch.cat([sample_idx[:, None], negatives], dim=1)
+        student = self.embed_student(student)
+        teacher = self.embed_teacher(teacher)
+        exps = [
+            self._exp_scores(student, self.bank_teacher, samples),
+            self._exp_scores(teacher, self.bank_student, samples),
+        ]
+        normalisers = self._normalise(exps)
+        loss = self.loss_weight * sum(
+            noise_contrastive(x / z, len(self.bank_student))
+            for x, z in zip(exps, normalisers, strict=True))
+        if self.training:
+            after_backward(
+                loss, lambda: self._remember(sample_idx, student, teacher))
+        return loss
+
+    def _exp_scores(self, anchors: Tensor, bank: InstanceBank,
+                    samples: Tensor) -> Tensor:
+        """exp(<M_j, v> / T) of the wanted samples: (N, 1 + K)."""
+        scores = anchors @ bank.features.to(anchors.dtype).t()
+        return scores.gather(1, samples).div(self.temperature).exp()
+
+    def _normalise(self, exps: list[Tensor]) -> Tensor:
+        """Z of both sides, set once from the first batch of all processes."""
+        if not self._normalisers_set:
+            if not self.normalisers.any():
+                means = torch.stack([x.detach().mean() for x in exps])
+                self.normalisers.copy_(
+                    all_reduce_mean(means) * len(self.bank_student))
+            self._normalisers_set = True
+        return self.normalisers
+
+    def _remember(self, sample_idx: Tensor, student: Tensor,
+                  teacher: Tensor) -> None:
+        self.bank_student.update(sample_idx, student.detach())
+        self.bank_teacher.update(sample_idx, teacher.detach())
+
+    def _load_from_state_dict(self, *args) -> None:
+        super()._load_from_state_dict(*args)
+        self._normalisers_set = False
+
+
+def noise_contrastive(probability: Tensor, num_samples: int) -> Tensor:
+    """Noise-contrastive estimation against uniform noise.
+
+    Shape:
+        probability: (N, 1 + K), the positive first; returns ().
+    """
+    eps = 1e-7  # of the authors' code
+    noise = (probability.shape[1] - 1) / num_samples
+    positive, negative = probability[:, 0], probability[:, 1:]
+    data = -(positive / (positive + noise + eps)).log()
+    noise = ((negative + eps) / noise).log1p().sum(dim=1)
+    return (data + noise).mean()

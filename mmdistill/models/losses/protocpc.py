@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmdistill.models.losses.base import DistillLoss
+from mmdistill.models.losses.views import view_pairs
+from mmdistill.ops import all_reduce_mean, full_precision, sinkhorn
+from mmdistill.registry import MODELS
+
+
+@MODELS.register_module()
+class ProtoCPCLoss(DistillLoss):
+    """Prototypical contrastive predictive coding.
+
+    -<p_t, z_s / tau_s> + log sum_k prior_k exp(z_s^(k) / tau_s), where p_t
+    assigns the teacher's logits to prototypes and the prior is their slow
+    mean over samples, which stands in for the negatives.
+
+    Paper: Lee, Representation Distillation by Prototypical Contrastive
+    Predictive Coding, ICLR 2022, Algorithm 1, eqs. 7, 10, 12, 14, 16 and 17
+    (seed 000_16ac32511843e360.txt).
+
+    Args:
+        num_prototypes: K; the distiller fills it in.
+        student_temperature: tau_s; 0.1, and 4 for class scores (A.2.3).
+        teacher_temperature: tau_t; 0.04, and 4 for class scores.
+        prior_momentum: fraction of the old prior kept each step (Table 7).
+        assignment: 'sinkhorn', or 'softmax' as in Table 8.
+        sinkhorn_iterations: scalings of the assignment; 3 in the paper.
+        scale_by_temperature: multiply by tau_s^2 as in eq. 14, for class
+            scores.
+        pairs: views compared: 'cross' (eq. 17), 'all', or 'same_and_local'
+            (eq. 16), see `view_pairs`.
+        reduction: 'mean' or 'sum' over the pairs of views.
+        loss_weight: factor on the loss; 1.75 in the CIFAR-100 tables.
+    Shape:
+        student, teacher: (N, K) logits, or lists with one (N, K) a view,
+        global views first. Returns ().
+    Raises:
+        ValueError: for an unknown assignment, or lists of views that leave
+            no pair.
+    Config:
+        losses=dict(protocpc=dict(
+            type='ProtoCPCLoss', student_temperature=4.0,
+            teacher_temperature=4.0, scale_by_temperature=True,
+            loss_weight=1.75))
+    """
+
+    level = 'logits'
+
+    def __init__(self,
+                 num_prototypes: int | None = None,
+                 student_temperature: float = 0.1,
+                 teacher_temperature: float = 0.04,
+                 prior_momentum: float = 0.9,
+                 assignment: str = 'sinkhorn',
+                 sinkhorn_iterations: int = 3,
+                 scale_by_temperature: bool = False,
+                 pairs: str = 'cross',
+                 reduction: str = 'mean',
+                 loss_weight: float = 1.0) -> None:
+        super().__init__(loss_weight)
+        if assignment not in ('sinkhorn', 'softmax'):
+            raise ValueError("ProtoCPCLoss knows assignment='sinkhorn' and "
+                             f"'softmax', got {assignment!r}")
+        self.student_temperature = student_temperature
+        self.teacher_temperature = teacher_temperature
+        self.prior_momentum = prior_momentum
+        self.assignment = assignment
+        self.sinkhorn_iterations = sinkhorn_iterations
+        self.scale = student_temperature**2 if scale_by_temperature else 1.0
+        self.pairs = pairs
+        self.reduction = reduction
+        # Sums to K, so that a uniform prior leaves the plain log-sum-exp.
+        self.register_buffer('prior', torch.ones(num_prototypes or 0))
+
+    @full_precision
+    def forward(self, student: Tensor | Sequence[Tensor],
+                teacher: Tensor | Sequence[Tensor]) -> Tensor:
+        if isinstance(student, Tensor):
+            student, teacher = [student], [teacher]
+            pairs, factor = [(0, 0)], 1.0
+        else:
+            pairs, factor = view_pairs(
+                len(student), len(teacher), self.pairs, self.reduction)
+        targets = [self.assign(view) for view in teacher]
+        if self.training:
+            self._update_prior(targets)
+        prior = self._prior_of(targets[0]).log()
+        scores = [view / self.student_temperature for view in student]
+        spread = [(view + prior).logsumexp(dim=1).mean() for view in scores]
+        loss = sum(spread[s] - _mean_inner_product(targets[t], scores[s])
+                   for t, s in pairs)
+        return self.loss_weight * self.scale * factor * loss
+
+    @torch.no_grad()
+    def assign(self, teacher: Tensor) -> Tensor:
+        """Probabilities of the prototypes: (N, K) logits to (N, K)."""
+        if self.assignment == 'softmax':
+            return F.softmax(teacher / self.teacher_temperature, dim=1)
+        return sinkhorn(teacher, self.teacher_temperature,
+                        self.sinkhorn_iterations)
+
+    @torch.no_grad()
+    def _update_prior(self, targets: Sequence[Tensor]) -> None:
+        """Eq. 10 over all views and processes, scaled to sum to K."""
+        mean = sum(target.mean(dim=0) for target in targets) / len(targets)
+        mean = all_reduce_mean(mean)
+        self.prior = self._prior_of(mean).lerp(
+            len(mean) * mean.to(self.prior.dtype), 1 - self.prior_momentum)
+
+    def _prior_of(self, x: Tensor) -> Tensor:
+        """The prior, made now if no number of prototypes was given."""
+        if len(self.prior) == 0:
+            self.prior = x.new_ones(x.shape[-1])
+        return self.prior
+
+    def _load_from_state_dict(self, state_dict, prefix, *args) -> None:
+        saved = state_dict.get(f'{prefix}prior')
+        if saved is not None and len(self.prior) == 0:
+            self.prior = self.prior.new_empty(saved.shape)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def _mean_inner_product(a: Tensor, b: Tensor) -> Tensor:
+    """mean_n <a_n, b_n> without an (N, K) product."""
+    return torch.einsum('nk,nk->', a.to(b.dtype), b) / len(a)

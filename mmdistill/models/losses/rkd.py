@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmdistill.models.losses.base import DistillLoss
+from mmdistill.ops import full_precision
+from mmdistill.registry import MODELS
+
+
+@MODELS.register_module()
+class RKDLoss(DistillLoss):
+    """Match distances between pairs and angles of triplets in the batch.
+
+    Smooth-L1 between the students' and the teacher's distances, each divided
+    by its mean over pairs, and between cosines of the angles that every
+    sample sees between every two others. Means run over all N^2 and N^3
+    entries, the degenerate ones included, as in the reference code. Angles
+    come from the Gram matrix, so memory grows with N^3 and not with N^2 D.
+
+    Paper: Park et al., Relational Knowledge Distillation, CVPR 2019, eqs. 6
+    to 11.
+
+    Args:
+        distance_weight: factor on the distance part.
+        angle_weight: factor on the angle part; 0 saves its N^3 memory.
+        loss_weight: factor on their sum.
+    Shape:
+        student: (N, D_s); teacher: (N, D_t); returns ().
+    Raises:
+        ValueError: for a batch of one sample, which has no pairs.
+    Config:
+        losses=dict(rkd=dict(type='RKDLoss'))
+    """
+
+    level = 'feature'
+    min_samples = 2
+
+    def __init__(self,
+                 distance_weight: float = 25.0,
+                 angle_weight: float = 50.0,
+                 loss_weight: float = 1.0) -> None:
+        super().__init__(loss_weight)
+        self.distance_weight = distance_weight
+        self.angle_weight = angle_weight
+
+    @full_precision
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        if len(student) < self.min_samples:
+            raise ValueError(
+                f'RKDLoss compares pairs of samples, got a batch of '
+                f'{len(student)}; set train_dataloader.drop_last=True or a '
+                'larger train_dataloader.batch_size')
+        loss = student.new_zeros(())
+        if self.distance_weight:
+            loss = loss + self.distance_weight * F.smooth_l1_loss(
+                *map(_relative_distances, (student, teacher)))
+        if self.angle_weight:
+            loss = loss + self.angle_weight * F.smooth_l1_loss(
+                *map(_angles, (student, teacher)))
+        return self.loss_weight * loss
+
+
+def _centred_gram(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Inner products and squared distances: (N, D) to two (N, N).
+
+    Centring changes no difference and keeps the products small, where
+    subtracting them loses the fewest digits.
+    """
+    x = x - x.mean(dim=0, keepdim=True)
+    gram = x @ x.t()
+    squared = gram.diagonal()
+    return gram, squared[:, None] + squared[None, :] - 2 * gram
+
+
+def _relative_distances(x: Tensor) -> Tensor:
+    """Pairwise distances over their mean: (N, D) to (N, N)."""
+    n = len(x)
+    distance = _centred_gram(x)[1].clamp(min=1e-12).sqrt()
+    distance = distance * (1 - torch.eye(n, dtype=x.dtype, device=x.device))
+    return distance / (distance.sum() / (n * (n - 1)))
+
+
+def _angles(x: Tensor) -> Tensor:
+    """Cosine at each sample a between b and c: (N, D) to (N, N, N)."""
+    gram, squared = _centred_gram(x)
+    # Rounding makes twins a little apart; their direction is no direction.
+    scale = gram.diagonal()
+    noise = 32 * torch.finfo(x.dtype).eps * (scale[:, None] + scale[None, :])
+    apart = (squared > noise).to(x.dtype)
+    inverse = apart * squared.clamp(min=1e-24).rsqrt()
+    # <b - a, c - a> = <b, c> - <a, b> - <a, c> + <a, a>
+    product = (
+        gram[None] - gram[:, :, None] - gram[:, None, :] +
+        scale[:, None, None])
+    return product * inverse[:, :, None] * inverse[:, None, :]

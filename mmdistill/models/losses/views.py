@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+
+def view_pairs(num_student: int, num_teacher: int, pairs: str,
+               reduction: str) -> tuple[list[tuple[int, int]], float]:
+    """Which teacher view teaches which student view, and the factor on sums.
+
+    Views are numbered with the global ones first, so view i of the teacher is
+    view i of the student.
+
+    Args:
+        num_student: number of the student's views.
+        num_teacher: number of the teacher's views, at most num_student.
+        pairs: 'cross' (all but a view with itself), 'all', or
+            'same_and_local' (a global view with itself and with every local
+            one).
+        reduction: 'mean' (factor 1 / number of pairs) or 'sum' (factor 1).
+    Raises:
+        ValueError: for unknown names, or if no pair is left.
+    """
+    rules = dict(
+        cross=lambda t, s: t != s,
+        all=lambda t, s: True,
+        same_and_local=lambda t, s: t == s or s >= num_teacher)
+    if pairs not in rules or reduction not in ('mean', 'sum'):
+        raise ValueError(
+            f'pairs must be one of {sorted(rules)} and reduction one of '
+            f"['mean', 'sum'], got {pairs!r} and {reduction!r}")
+    chosen = [(t, s) for t in range(num_teacher) for s in range(num_student)
+              if rules[pairs](t, s)]
+    if not chosen:
+        raise ValueError(
+            f'got {num_teacher} teacher view(s) and {num_student} student '
+            f'view(s), which leaves no pair with pairs={pairs!r}; add views '
+            "to the pipeline or choose pairs='all'")
+    return chosen, 1 / len(chosen) if reduction == 'mean' else 1.0

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mmdistill.ops import concat_all_gather
+from mmdistill.registry import MODELS
+
+
+@MODELS.register_module()
+class FeatureQueue(nn.Module):
+    """A first-in-first-out store of the latest features of all processes.
+
+    Paper: He et al., Momentum Contrast for Unsupervised Visual Representation
+    Learning, CVPR 2020, section 3.2.
+
+    Args:
+        size: number of rows kept; the oldest are overwritten.
+        dim: width of a row; a distiller fills it in when a config leaves it
+            out.
+    Shape:
+        ``enqueue`` takes (N, dim) for any N; ``features`` is (len(queue),
+        dim), a view of the storage.
+    Raises:
+        ValueError: if size is not positive, dim is unknown, or rows have
+            another width.
+    Config:
+        memories=dict(negatives=dict(type='FeatureQueue', size=2048))
+    """
+
+    def __init__(self, size: int, dim: int | None = None) -> None:
+        super().__init__()
+        if size < 1:
+            raise ValueError(f'FeatureQueue needs size >= 1, got {size}')
+        if dim is None:
+            raise ValueError('FeatureQueue needs dim, the width of a row; a '
+                             'distiller infers it, elsewhere give dim=...')
+        self.size = size
+        # A switched-off queue keeps nothing and shows nothing (QueueHook).
+        self.enabled = True
+        self.register_buffer('storage', torch.zeros(size, dim))
+        # Rows ever enqueued, modulo nothing: it gives pointer and length.
+        self.register_buffer('enqueued', torch.zeros((), dtype=torch.long))
+        self._enqueued = 0  # the same number on the host: no synchronisation
+
+    def __len__(self) -> int:
+        return min(self._enqueued, self.size) if self.enabled else 0
+
+    @property
+    def features(self) -> Tensor:
+        """The valid rows in storage order, without a copy."""
+        return self.storage[:len(self)]
+
+    def ordered(self) -> Tensor:
+        """A copy of the valid rows, oldest first."""
+        oldest = self._enqueued % self.size if len(self) == self.size else 0
+        return self.features.roll(-oldest, dims=0)
+
+    @torch.no_grad()
+    def enqueue(self, x: Tensor) -> None:
+        """Add the rows of every process, in rank order.
+
+        Call it after ``backward``: the loss's graph holds ``features``.
+        """
+        if x.ndim != 2 or x.shape[1] != self.storage.shape[1]:
+            raise ValueError(
+                f'this FeatureQueue keeps rows of width '
+                f'{self.storage.shape[1]}, got {tuple(x.shape)}; change dim')
+        if not self.enabled:
+            return
+        x = concat_all_gather(x.to(self.storage.dtype))
+        start = self._enqueued + max(0, len(x) - self.size)
+        self._enqueued += len(x)
+        x = x[-self.size:]
+        pointer = start % self.size
+        head = min(len(x), self.size - pointer)
+        self.storage[pointer:pointer + head] = x[:head]
+        self.storage[:len(x) - head] = x[head:]
+        self.enqueued.fill_(self._enqueued)
+
+    def _load_from_state_dict(self, state_dict, prefix, *args) -> None:
+        saved = state_dict.get(f'{prefix}storage')
+        if saved is not None and saved.shape != self.storage.shape:
+            raise ValueError(
+                f'the checkpoint holds a FeatureQueue of (size, dim) '
+                f'{tuple(saved.shape)} but the config asks for '
+                f'{tuple(self.storage.shape)}; give the checkpoint\'s size')
+        super()._load_from_state_dict(state_dict, prefix, *args)
+        self._enqueued = int(self.enqueued)
+
+    def extra_repr(self) -> str:
+        return f'size={self.size}, dim={self.storage.shape[1]}'

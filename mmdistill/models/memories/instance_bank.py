@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from mmengine.dist import broadcast
+from torch import Tensor, nn
+
+from mmdistill.ops import concat_all_gather
+from mmdistill.registry import MODELS
+
+
+@MODELS.register_module()
+class InstanceBank(nn.Module):
+    """One slowly moving unit vector for every sample of the training set.
+
+    The bank learns its length and the samples' labels from the training
+    dataset before training starts, or from a checkpoint, whichever comes
+    first. It is the same in every process.
+
+    Paper: Wu et al., Unsupervised Feature Learning via Non-Parametric
+    Instance Discrimination, CVPR 2018; Tian et al., Contrastive
+    Representation Distillation, ICLR 2020.
+
+    Args:
+        num_samples: length of the training dataset; None until it is known.
+        dim: width of a row.
+        momentum: fraction of the old row that an update keeps.
+        dtype: 'float32', 'bfloat16' or 'float16': how rows are stored.
+    Shape:
+        ``features``: (num_samples, dim); ``labels``: (num_samples,), -1 where
+        unknown.
+    Raises:
+        ValueError: if a length differs from the one known before.
+    """
+
+    def __init__(self,
+                 num_samples: int | None = None,
+                 dim: int = 128,
+                 momentum: float = 0.5,
+                 dtype: str = 'float32') -> None:
+        super().__init__()
+        self.dim = dim
+        self.momentum = momentum
+        self.register_buffer(
+            'features', torch.empty(0, dim, dtype=getattr(torch, dtype)))
+        self.register_buffer('labels', torch.empty(0, dtype=torch.long))
+        # Samples sorted by label, and where each label's run lies in it.
+        for name in ('order', 'position', 'class_start', 'class_count'):
+            self.register_buffer(
+                name, torch.empty(0, dtype=torch.long), persistent=False)
+        self._largest_class = 1
+        if num_samples is not None:
+            self.learn(num_samples)
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    @torch.no_grad()
+    def learn(self, num_samples: int, labels: Tensor | None = None) -> None:
+        """Take the length, and the labels if there are any, of a dataset.
+
+        Args:
+            num_samples: number of samples in the training dataset.
+            labels: (num_samples,) class numbers, -1 for unlabelled ones.
+        """
+        if num_samples < 2:
+            raise ValueError(
+                'an InstanceBank needs at least 2 samples, got '
+                f'{num_samples}; check train_dataloader.dataset')
+        if len(self) not in (0, num_samples):
+            raise ValueError(
+                f'this InstanceBank holds {len(self)} samples but the '
+                f'training dataset has {num_samples}; resume with the same '
+                'dataset, leave num_samples out of the loss, or start anew '
+                'without the checkpoint')
+        if len(self) == 0:
+            bound = math.sqrt(3 / self.dim)
+            self.features = torch.empty(
+                num_samples, self.dim,
+                device=self.features.device).uniform_(-bound, bound).to(
+                    self.features.dtype)
+            broadcast(self.features)
+        if labels is None:
+            labels = torch.full((num_samples, ), -1)
+        if len(labels) != num_samples:
+            raise ValueError(f'got {len(labels)} labels for {num_samples} '
+                             'samples; the dataset gave them')
+        if labels.ge(0).any() or len(self.labels) == 0:
+            self.labels = labels.to(self.features.device, torch.long)
+            self._index_labels()
+
+    def _index_labels(self) -> None:
+        labels = self.labels
+        self.order = labels.argsort(stable=True)
+        self.position = torch.empty_like(self.order)
+        self.position[self.order] = torch.arange(
+            len(labels), device=labels.device)
+        labelled = labels[labels >= 0]
+        self.class_count = labelled.bincount()
+        # Unlabelled samples (-1) come first in the order.
+        self.class_start = (len(labels) - len(labelled) +
+                            self.class_count.cumsum(0) - self.class_count)
+        self._largest_class = (
+            int(self.class_count.max()) if len(labelled) else 1)
+
+    def draw_negatives(self,
+                       sample_idx: Tensor,
+                       count: int,
+                       label: Tensor | None = None) -> Tensor:
+        """Draw samples of other classes, uniformly and with replacement.
+
+        Args:
+            sample_idx: (N,) the anchors.
+            count: negatives per anchor.
+            label: (N,) the anchors' classes. An anchor labelled -1, and every
+                anchor when labels are None, excludes only itself.
+        Shape:
+            returns (N, count) sample indices.
+        Raises:
+            ValueError: if every sample is of one class.
+        """
+        self.require_length()
+        start = self.position[sample_idx]
+        excluded = torch.ones_like(start)
+        if label is not None and len(self.class_count):
+            if self._largest_class == len(self):
+                raise ValueError(
+                    'all samples of the training dataset have one class, so '
+                    'no negative is left; use a dataset of several classes '
+                    'or exclude_class=False in the loss')
+            known = label.clamp(min=0)
+            start = torch.where(label >= 0, self.class_start[known], start)
+            excluded = torch.where(label >= 0, self.class_count[known],
+                                   excluded)
+        draw = torch.randint(
+            2**62, (len(sample_idx), count), device=start.device)
+        draw.remainder_((len(self) - excluded)[:, None])
+        # Skip the run of excluded samples in the class-sorted order.
+        draw += (draw >= start[:, None]) * excluded[:, None]
+        return self.order[draw]
+
+    @torch.no_grad()
+    def update(self, sample_idx: Tensor, x: Tensor) -> None:
+        """Move the rows of all processes' samples towards their new vectors.
+
+        row <- normalize(momentum * row + (1 - momentum) * x); a sample that
+        occurs several times in the global batch moves towards the mean of its
+        vectors. Call it after ``backward``.
+
+        Args:
+            sample_idx: (N,) indices in the training dataset.
+            x: (N, dim) unit vectors.
+        """
+        self.require_length()
+        sample_idx = concat_all_gather(sample_idx)
+        x = concat_all_gather(x)
+        if self.features.dtype != torch.float64:
+            x = x.float()
+        # Twins get the same row: a mean over equal indices, in no order.
+        same = (sample_idx[:, None] == sample_idx).to(x.dtype)
+        x = (same @ x) / same.sum(dim=1, keepdim=True)
+        old = self.features[sample_idx].to(x.dtype)
+        new = F.normalize(old.lerp(x, 1 - self.momentum), eps=1e-12)
+        self.features[sample_idx] = new.to(self.features.dtype)
+
+    def require_length(self) -> None:
+        """Raise if the length of the training dataset is not known yet."""
+        if len(self) == 0:
+            raise ValueError(
+                'this InstanceBank does not know the number of training '
+                'samples; train with a Runner (it learns it from '
+                'train_dataloader.dataset) or give num_samples to the loss')
+
+    def _load_from_state_dict(self, state_dict, prefix, *args) -> None:
+        saved = state_dict.get(f'{prefix}features')
+        if saved is not None:
+            if len(self) == 0:
+                self.features = self.features.new_empty(saved.shape)
+            elif len(self) != len(saved):
+                raise ValueError(
+                    f'the checkpoint holds an InstanceBank of {len(saved)} '
+                    f'samples but this training dataset has {len(self)}; '
+                    'resume with the dataset of the checkpoint')
+            labels = state_dict.setdefault(
+                f'{prefix}labels', torch.full((len(saved), ), -1))
+            if len(self.labels) != len(labels):
+                self.labels = self.labels.new_empty(labels.shape)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+        if saved is not None:
+            self._index_labels()
+
+    def extra_repr(self) -> str:
+        return (f'num_samples={len(self) or None}, dim={self.dim}, '
+                f'momentum={self.momentum}, dtype={self.features.dtype}')

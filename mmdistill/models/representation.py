@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+# More outputs than any backbone has; a membership test costs nothing.
+_EVERY_INDEX = range(1 << 16)
+
+
+@dataclass(frozen=True)
+class Representation:
+    """What one forward pass of a model says about a batch.
+
+    Attributes:
+        maps: backbone outputs, each (N, C_i, H_i, W_i), those that were asked
+            for in ascending order of their numbers (stem 0, stage 1, ...).
+            Of token backbones: patch tokens as (N, D, h, w).
+        feature: (N, D), what the head's last linear layer sees.
+        embedding: (N, E) after a projection head, or None.
+        logits: (N, K) class or prototype scores, or None.
+    """
+
+    maps: tuple[Tensor, ...] = ()
+    feature: Tensor | None = None
+    embedding: Tensor | None = None
+    logits: Tensor | None = None
+
+
+class RepresentationReader:
+    """Reads the `Representation` of an MMPretrain classifier in one pass.
+
+    The model is not changed: which backbone outputs are kept, and what the
+    head's last linear layer sees, is arranged for the duration of a call.
+
+    Args:
+        model: an ``ImageClassifier`` of a CNN or a token backbone.
+        name: what error messages call the model, a config key.
+    Attributes:
+        numbers: the maps that a call returns, ascending.
+    """
+
+    def __init__(self, model: nn.Module, name: str = 'model') -> None:
+        self.model = model
+        self.name = name
+        self.numbers: tuple[int, ...] = ()
+        # A backbone that can give its stem says that index 0 is the stem.
+        self._first = getattr(model.backbone, 'first_map', 1)
+        head = getattr(model, 'head', None)
+        linears = [] if head is None else [
+            m for m in head.modules() if isinstance(m, nn.Linear)
+        ]
+        self._classifier = linears[-1] if linears else None
+
+    def __call__(self, inputs: Tensor) -> Representation:
+        """Run the model: (N, C, H, W) to a `Representation`."""
+        own = self._own_indices()
+        wanted = [number - self._first for number in self.numbers]
+        if own is None:
+            outputs = dict(enumerate(self._backbone(inputs, bool(wanted))))
+            own = sorted(outputs)
+        else:
+            own = sorted(own)
+            indices = sorted({*own, *wanted})
+            with _attributes(self.model.backbone, out_indices=indices):
+                outputs = self._backbone(inputs, bool(wanted))
+            outputs = dict(zip(indices, outputs, strict=True))
+        maps = tuple(_map_of(outputs[index]) for index in wanted)
+        feature, logits = self._head(
+            tuple(_output_of(outputs[index]) for index in own))
+        return Representation(maps=maps, feature=feature, logits=logits)
+
+    def dry_run(self, input_size: Sequence[int],
+                with_maps: bool) -> tuple[Representation, dict[int, tuple]]:
+        """Shapes, from one image of zeros; nothing changes, nothing is drawn.
+
+        Args:
+            input_size: (C, H, W).
+            with_maps: also find out which maps the backbone can give.
+        Returns:
+            a Representation of one image, and the shapes of all maps by
+            number.
+        Raises:
+            ValueError: if the model does not take images of this size.
+        """
+        weight = next(self.model.parameters())
+        image = torch.zeros(1, *input_size, device=weight.device)
+        try:
+            with evaluating(self.model), torch.no_grad(), \
+                    torch.random.fork_rng(devices=[]):
+                shapes = self._map_shapes(image) if with_maps else {}
+                return self(image), shapes
+        except (RuntimeError, IndexError) as error:
+            raise ValueError(
+                f'the dry run of {self.name} on one image of size '
+                f'{tuple(input_size)} failed: {error}; set model.input_size '
+                'to (channels, height, width) of the training images'
+            ) from error
+
+    def _map_shapes(self, image: Tensor) -> dict[int, tuple]:
+        own = self._own_indices()
+        try:
+            with _attributes(self.model.backbone, out_indices=_EVERY_INDEX):
+                outputs = self._backbone(image, True)
+            indices = range(len(outputs))
+        except AttributeError:
+            # Some backbones hold a layer for each configured output only.
+            outputs, indices = self._backbone(image, True), own
+        return {
+            index + self._first: tuple(_map_of(output).shape)
+            for index, output in zip(indices, outputs, strict=True)
+        }
+
+    def _own_indices(self) -> list[int] | None:
+        """What the config asked the backbone for; its head relies on it."""
+        indices = getattr(self.model.backbone, 'out_indices', None)
+        return None if indices is None else list(indices)
+
+    def _backbone(self, inputs: Tensor, with_maps: bool) -> tuple:
+        backbone = self.model.backbone
+        if with_maps and hasattr(backbone, '_format_output'):
+            form = backbone._format_output
+
+            def keep_tokens(x: Tensor, size: tuple[int, int]) -> _Tokens:
+                return _Tokens(form(x, size), x, size)
+
+            with _attributes(backbone, _format_output=keep_tokens):
+                outputs = backbone(inputs)
+        else:
+            outputs = backbone(inputs)
+        return outputs if isinstance(outputs, tuple) else (outputs, )
+
+    def _head(self, outputs: tuple) -> tuple[Tensor | None, Tensor | None]:
+        model = self.model
+        if getattr(model, 'neck', None) is not None:
+            outputs = model.neck(outputs)
+        head = getattr(model, 'head', None)
+        if head is None:
+            feature = outputs[-1] if isinstance(outputs, tuple) else outputs
+            return feature if feature.ndim == 2 else None, None
+        if self._classifier is None:
+            return head.pre_logits(outputs), head(outputs)
+        seen: list[Tensor] = []
+        handle = self._classifier.register_forward_pre_hook(
+            lambda _, args: seen.append(args[0]))
+        try:
+            logits = head(outputs)
+        finally:
+            handle.remove()
+        return seen[-1], logits
+
+
+@dataclass
+class _Tokens:
+    """Output of a token backbone: as its head wants it, and the tokens."""
+
+    output: Any
+    tokens: Tensor
+    size: tuple[int, int]
+
+
+def _output_of(output: Any) -> Any:
+    return output.output if isinstance(output, _Tokens) else output
+
+
+def _map_of(output: Any) -> Tensor:
+    """A backbone output as a map: patch tokens become (N, D, h, w)."""
+    if not isinstance(output, _Tokens):
+        return output
+    patches = output.tokens[:, -output.size[0] * output.size[1]:]
+    return patches.transpose(1, 2).unflatten(2, tuple(output.size))
+
+
+@contextmanager
+def _attributes(module: nn.Module, **values: Any) -> Iterator[None]:
+    """Set plain attributes of a module for a while."""
+    before = dict(module.__dict__)
+    module.__dict__.update(values)
+    try:
+        yield
+    finally:
+        for name in values:
+            if name in before:
+                module.__dict__[name] = before[name]
+            else:
+                del module.__dict__[name]
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put a module and all its children into eval mode for a while."""
+    modes = [(m, m.training) for m in module.modules()]
+    for m, _ in modes:
+        m.training = False
+    try:
+        yield
+    finally:
+        for m, mode in modes:
+            m.training = mode

@@ -1,0 +1,68 @@
+"""Every registry of mmdistill: a child of MMPretrain's of the same name.
+
+With ``default_scope = 'mmdistill'`` a config names the parts of mmdistill,
+MMPretrain and MMEngine alike without a prefix; a name is looked up here first
+and then in the parents.
+"""
+from mmengine.registry import Registry
+from mmpretrain import registry as mmpretrain
+
+__all__ = [
+    'RUNNERS',
+    'RUNNER_CONSTRUCTORS',
+    'LOOPS',
+    'HOOKS',
+    'LOG_PROCESSORS',
+    'OPTIMIZERS',
+    'OPTIM_WRAPPERS',
+    'OPTIM_WRAPPER_CONSTRUCTORS',
+    'PARAM_SCHEDULERS',
+    'DATASETS',
+    'DATA_SAMPLERS',
+    'TRANSFORMS',
+    'MODELS',
+    'MODEL_WRAPPERS',
+    'WEIGHT_INITIALIZERS',
+    'BATCH_AUGMENTS',
+    'TASK_UTILS',
+    'METRICS',
+    'EVALUATORS',
+    'VISUALIZERS',
+    'VISBACKENDS',
+]
+
+
+def _child(name: str, room: str) -> Registry:
+    """The child of MMPretrain's registry ``name``, filled on first use."""
+    parent = getattr(mmpretrain, name)
+    return Registry(
+        parent.name,
+        parent=parent,
+        scope='mmdistill',
+        locations=[f'mmdistill.{room}'])
+
+
+RUNNERS = _child('RUNNERS', 'engine.hooks')
+RUNNER_CONSTRUCTORS = _child('RUNNER_CONSTRUCTORS', 'engine.hooks')
+LOOPS = _child('LOOPS', 'engine.hooks')
+HOOKS = _child('HOOKS', 'engine.hooks')
+LOG_PROCESSORS = _child('LOG_PROCESSORS', 'engine.hooks')
+OPTIMIZERS = _child('OPTIMIZERS', 'engine.hooks')
+OPTIM_WRAPPERS = _child('OPTIM_WRAPPERS', 'engine.hooks')
+OPTIM_WRAPPER_CONSTRUCTORS = _child('OPTIM_WRAPPER_CONSTRUCTORS', 'engine.hooks')
+PARAM_SCHEDULERS = _child('PARAM_SCHEDULERS', 'engine.hooks')
+
+DATASETS = _child('DATASETS', 'datasets')
+DATA_SAMPLERS = _child('DATA_SAMPLERS', 'datasets')
+TRANSFORMS = _child('TRANSFORMS', 'datasets')
+
+MODELS = _child('MODELS', 'models')
+MODEL_WRAPPERS = _child('MODEL_WRAPPERS', 'models')
+WEIGHT_INITIALIZERS = _child('WEIGHT_INITIALIZERS', 'models')
+BATCH_AUGMENTS = _child('BATCH_AUGMENTS', 'models')
+TASK_UTILS = _child('TASK_UTILS', 'models')
+
+METRICS = _child('METRICS', 'evaluation')
+EVALUATORS = _child('EVALUATORS', 'evaluation')
+VISUALIZERS = _child('VISUALIZERS', 'evaluation')
+VISBACKENDS = _child('VISBACKENDS', 'evaluation')

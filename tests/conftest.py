@@ -1,0 +1,46 @@
+"""Few threads, registered parts, fixed seeds and golden numbers."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+# Before torch is imported; worker processes inherit it.
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+os.environ['CUDA_VISIBLE_DEVICES'] = ''
+
+import numpy as np
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope='session', autouse=True)
+def registered():
+    from mmdistill.utils import register_all_modules
+
+    register_all_modules()
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+    np.random.seed(0)
+
+
+@pytest.fixture(params=[torch.float64, torch.float32], ids=str)
+def golden(request):
+    """Load a golden file: floating arrays in the wanted precision."""
+
+    def load(name: str) -> dict[str, torch.Tensor]:
+        arrays = np.load(Path(__file__).parent / 'golden' / f'{name}.npz')
+        tensors = {k: torch.from_numpy(arrays[k]) for k in arrays}
+        return {
+            k: v.to(request.param) if v.is_floating_point() else v
+            for k, v in tensors.items()
+        }
+
+    load.dtype = request.param
+    load.bound = 1e-10 if request.param == torch.float64 else 1e-5
+    return load

@@ -1,0 +1,175 @@
+"""What tests share that is no fixture: errors, real processes, tiny nets."""
+
+from __future__ import annotations
+
+import os
+import socket
+import traceback
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+
+def relative_error(actual, expected) -> float:
+    """Largest difference over the largest expected magnitude."""
+    actual = torch.as_tensor(actual).detach().double()
+    expected = torch.as_tensor(expected).detach().double()
+    assert actual.shape == expected.shape
+    return float((actual - expected).abs().max() / expected.abs().max())
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+def _worker(rank, world, port, function, args, queue):
+    torch.set_num_threads(1)
+    os.environ.update(
+        MASTER_ADDR='127.0.0.1',
+        MASTER_PORT=str(port),
+        RANK=str(rank),
+        LOCAL_RANK=str(rank),
+        WORLD_SIZE=str(world),
+    )
+    dist.init_process_group('gloo', rank=rank, world_size=world)
+    try:
+        result, error = function(rank, world, *args), None
+    except BaseException:
+        result, error = None, traceback.format_exc()
+    # numpy arrays travel by value; tensors would need this process to live.
+    queue.put((rank, _to_numpy(result), error))
+    dist.destroy_process_group()
+
+
+def _to_numpy(value):
+    if isinstance(value, torch.Tensor):
+        return value.detach().numpy()
+    if isinstance(value, dict):
+        return {k: _to_numpy(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_to_numpy(v) for v in value]
+    return value
+
+
+def run_distributed(function, world: int, *args) -> list:
+    """Call ``function(rank, world, *args)`` in real gloo processes.
+
+    Returns the results by rank, tensors as numpy arrays.
+    """
+    context = mp.get_context('spawn')
+    queue = context.Queue()
+    port = free_port()
+    workers = [
+        context.Process(
+            target=_worker, args=(rank, world, port, function, args, queue)
+        )
+        for rank in range(world)
+    ]
+    for worker in workers:
+        worker.start()
+    results = {}
+    for _ in workers:
+        rank, result, error = queue.get(timeout=240)
+        assert error is None, f'process {rank} failed:\n{error}'
+        results[rank] = result
+    for worker in workers:
+        worker.join(timeout=60)
+    return [results[rank] for rank in range(world)]
+
+
+def tiny_classifier(depth=8, widths=(4, 4, 8, 16), classes=10, **kwargs):
+    """Config of a small CIFAR network for 8x8 digits."""
+    return dict(
+        type='ImageClassifier',
+        backbone=dict(
+            type='CIFARResNet', depth=depth, widths=widths, in_channels=1
+        ),
+        neck=dict(type='GlobalAveragePooling'),
+        head=dict(
+            type='LinearClsHead',
+            num_classes=classes,
+            in_channels=widths[-1],
+            init_cfg=None,
+        ),
+        **kwargs,
+    )
+
+
+def digits_batch(size=8, labels=True, start=0):
+    """A batch as the dataloader gives it: images and samples."""
+    from mmpretrain.structures import DataSample
+
+    images = torch.rand(
+        size, 1, 8, 8, generator=torch.Generator().manual_seed(start)
+    )
+    samples = []
+    for i in range(size):
+        sample = DataSample()
+        sample.set_metainfo(dict(sample_idx=start + i))
+        if labels:
+            sample.set_gt_label((start + i) % 10)
+        samples.append(sample)
+    return dict(inputs=images * 240, data_samples=samples)
+
+
+def digits_config(work_dir, losses=None, **kwargs):
+    """A short distillation run on real digits, as a config of a Runner."""
+    from mmengine.config import Config
+
+    data = dict(
+        batch_size=32,
+        num_workers=0,
+        dataset=dict(
+            type='Digits',
+            pipeline=[
+                dict(type='RandomCrop', crop_size=8, padding=1),
+                dict(type='PackInputs'),
+            ],
+            indices=96,
+        ),
+        sampler=dict(type='DefaultSampler', shuffle=True),
+    )
+    val = dict(
+        batch_size=50,
+        num_workers=0,
+        dataset=dict(
+            type='Digits',
+            split='test',
+            pipeline=[dict(type='PackInputs')],
+            indices=100,
+        ),
+        sampler=dict(type='DefaultSampler', shuffle=False),
+    )
+    cfg = dict(
+        default_scope='mmdistill',
+        experiment_name=f'{os.path.basename(work_dir)}_{os.urandom(4).hex()}',
+        work_dir=str(work_dir),
+        model=dict(
+            type='OfflineDistiller',
+            student=tiny_classifier(),
+            teacher=tiny_classifier(depth=14),
+            losses=losses or dict(kd=dict(type='KDLoss')),
+            data_preprocessor=dict(mean=[73.2], std=[90.24]),
+            input_size=(1, 8, 8),
+        ),
+        train_dataloader=data,
+        train_cfg=dict(by_epoch=True, max_epochs=2, val_interval=1),
+        optim_wrapper=dict(
+            optimizer=dict(type='SGD', lr=0.05, momentum=0.9)
+        ),
+        val_dataloader=val,
+        val_cfg=dict(),
+        val_evaluator=dict(type='Accuracy', topk=1),
+        test_dataloader=val,
+        test_cfg=dict(),
+        test_evaluator=dict(type='Accuracy', topk=1),
+        default_hooks=dict(logger=dict(type='LoggerHook', interval=2)),
+        randomness=dict(seed=0),
+        log_level='WARNING',
+    )
+    config = Config(cfg)
+    config.merge_from_dict(kwargs)
+    return config

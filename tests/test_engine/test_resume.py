@@ -1,0 +1,173 @@
+"""A run stopped after epoch 1 and resumed equals one that never stopped."""
+
+import os
+
+import numpy as np
+import pytest
+import torch
+from helpers import digits_config, run_distributed
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmdistill.registry import HOOKS
+
+LOSSES = dict(
+    kd=dict(type='KDLoss'),
+    protocpc=dict(type='ProtoCPCLoss'),
+    crd=dict(type='CRDLoss', num_negatives=16, embed_dim=8),
+    nce=dict(type='InfoNCELoss', level='feature'),
+)
+
+
+@HOOKS.register_module()
+class StopHook(Hook):
+    """Stops a run as a kill would, when epoch `epoch` begins."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def before_train_epoch(self, runner):
+        if runner.epoch == self.epoch:
+            raise KeyboardInterrupt
+
+
+def add_slow_student(model):
+    """A momentum copy with its own dropout, so that torch's RNG matters."""
+    import copy
+
+    model.slow = copy.deepcopy(model.student).requires_grad_(False)
+    model.student.neck = torch.nn.Sequential(
+        model.student.neck, DropTuple()
+    )
+    return model
+
+
+class DropTuple(torch.nn.Dropout):
+    def forward(self, x):
+        return tuple(super(DropTuple, self).forward(y) for y in x)
+
+
+def train(work_dir, workers, stop=None, resume=False, world=1, by_epoch=True):
+    from mmdistill.utils import register_all_modules
+
+    register_all_modules()
+    hooks = [
+        dict(type='ResumeStateHook'),
+        dict(type='MomentumUpdateHook', source='student.backbone',
+             target='slow.backbone', momentum=0.9, end_momentum=1.0,
+             schedule='cosine'),
+        dict(type='QueueHook', prefill=8),
+    ]  # fmt: skip
+    if stop is not None:
+        hooks.append(dict(type='StopHook', epoch=stop))
+    cfg = digits_config(
+        work_dir,
+        LOSSES,
+        custom_hooks=hooks,
+        resume=resume,
+        launcher='none' if world == 1 else 'pytorch',
+        **{
+            'model.memories': dict(
+                negatives=dict(type='FeatureQueue', size=40)
+            ),
+            'model.teacher.backbone.widths': (4, 4, 8, 16),
+            'model.teacher.head.in_channels': 16,
+            'model.teacher_ckpt': str(work_dir) + '.teacher.pth',
+            'train_dataloader.num_workers': workers,
+            'train_dataloader.persistent_workers': workers > 0,
+            'train_dataloader.batch_size': 16 if world == 1 else 8,
+        },
+    )
+    if not by_epoch:
+        cfg.train_cfg = dict(by_epoch=False, max_iters=18, val_interval=6)
+        cfg.train_dataloader.sampler = dict(type='InfiniteSampler')
+        cfg.default_hooks.checkpoint = dict(
+            type='CheckpointHook', by_epoch=False, interval=6)  # fmt: skip
+    if world > 1:
+        cfg.model_wrapper_cfg = dict(
+            type='MMDistributedDataParallel',
+            device_ids=None,
+            broadcast_buffers=False,
+        )
+    teacher = cfg.model.teacher_ckpt
+    if not os.path.exists(teacher):
+        from mmdistill.registry import MODELS
+
+        torch.manual_seed(1)
+        torch.save(MODELS.build(cfg.model.teacher).state_dict(), teacher)
+    runner = Runner.from_cfg(cfg)
+    # The model is wrapped when the runner is made: change it inside.
+    model = getattr(runner.model, 'module', runner.model)
+    add_slow_student(model)
+    # Something between epochs that draws: it must not matter.
+    torch.rand(3 if resume else 1)
+    try:
+        runner.train()
+    except KeyboardInterrupt:
+        return None
+    state = {f'model.{k}': v for k, v in model.state_dict().items()}
+    for i, group in runner.optim_wrapper.state_dict()['state'].items():
+        for name, value in group.items():
+            state[f'optimizer.{i}.{name}'] = value
+    return {k: torch.as_tensor(v) for k, v in state.items()}
+
+
+def assert_equal(one, other):
+    assert one.keys() == other.keys()
+    for part in ('bank', 'negatives.storage', 'prior', 'slow', 'optimizer',
+                 'momentum_steps'):  # fmt: skip
+        assert any(part in key for key in one), part
+    different = [
+        key
+        for key in one
+        if not np.array_equal(np.asarray(one[key]), np.asarray(other[key]))
+    ]
+    assert not different
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_one_process(tmp_path, workers):
+    whole = train(tmp_path / 'whole', workers)
+    (tmp_path / 'parts.teacher.pth').write_bytes(
+        (tmp_path / 'whole.teacher.pth').read_bytes()
+    )
+    assert train(tmp_path / 'parts', workers, stop=1) is None
+    assert_equal(whole, train(tmp_path / 'parts', workers, resume=True))
+
+
+def test_worker_count_does_not_matter(tmp_path):
+    one, other = (train(tmp_path / 'run', w) for w in (0, 2))
+    assert_equal(one, other)
+
+
+def test_iterations(tmp_path):
+    whole = train(tmp_path / 'run', 0, by_epoch=False)
+    (tmp_path / 'run' / 'last_checkpoint').write_text(
+        str(tmp_path / 'run' / 'iter_6.pth')
+    )
+    resumed = train(tmp_path / 'run', 2, resume=True, by_epoch=False)
+    assert_equal(whole, resumed)
+
+
+def share(rank, world, work_dir, stop, resume):
+    return train(work_dir, 0, stop=stop, resume=resume, world=world)
+
+
+def test_two_processes(tmp_path):
+    train(tmp_path / 'run', 0, stop=0)  # writes the teacher
+    folder = str(tmp_path / 'run')
+    whole = run_distributed(share, 2, folder, None, False)
+    run_distributed(share, 2, folder, 1, False)
+    resumed = run_distributed(share, 2, folder, None, True)
+    assert_equal(whole[0], resumed[0])
+    # BatchNorm's statistics are each process's own, and a checkpoint holds
+    # the first one's; everything else is equal on the second, too.
+    second = [
+        {k: v for k, v in states[1].items() if 'running' not in k}
+        for states in (whole, resumed)
+    ]
+    assert_equal(*second)
+    # both processes hold the same memories
+    for key in whole[0]:
+        if any(p in key for p in ('bank', 'negatives', 'prior')):
+            np.testing.assert_array_equal(whole[0][key], whole[1][key])

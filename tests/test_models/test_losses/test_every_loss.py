@@ -1,0 +1,119 @@
+"""What holds for every registered loss."""
+
+import pytest
+import torch
+
+import mmdistill.models  # noqa: F401
+from mmdistill.models.distillers.wiring import LEVELS, _loss_names
+from mmdistill.registry import MODELS
+
+N, DIM, CLASSES, SAMPLES = 8, 12, 10, 40
+
+
+def build(name: str, **kwargs) -> torch.nn.Module:
+    widths = dict(student_dim=DIM, teacher_dim=DIM, num_samples=SAMPLES)
+    widths.update(num_negatives=16, num_prototypes=CLASSES)
+    cls = MODELS.get(name)
+    known = cls.__init__.__code__.co_varnames
+    given = {k: v for k, v in widths.items() if k in known}
+    return cls(**given, **kwargs)
+
+
+def inputs(loss, dtype=torch.float32) -> tuple[list, list, dict]:
+    """Leaf tensors of the student, the teacher's, and what the loss needs."""
+    generator = torch.Generator().manual_seed(1)
+
+    def random(*shape):
+        return torch.randn(*shape, generator=generator).to(dtype)
+
+    if loss.level == 'maps':
+        student = [random(N, 4, 8, 8), random(N, 8, 4, 4)]
+        teacher = [random(N, 6, 8, 8), random(N, 12, 2, 2)]
+    else:
+        width = CLASSES if loss.level == 'logits' else DIM
+        student, teacher = [random(N, width)], [random(N, width)]
+    student = [x.requires_grad_() for x in student]
+    fields = dict(
+        label=torch.arange(N) % 4,
+        sample_idx=torch.arange(N) * 3,
+        negatives=torch.nn.functional.normalize(random(20, DIM)),
+    )
+    return student, teacher, {need: fields[need] for need in loss.needs}
+
+
+def call(loss, student, teacher, needed):
+    torch.manual_seed(2)  # negatives
+    if loss.level == 'maps':
+        return loss(student, teacher, **needed)
+    return loss(student[0], teacher[0], **needed)
+
+
+def test_there_are_losses():
+    assert {'KDLoss', 'CRDLoss', 'ProtoCPCLoss', 'InfoNCELoss', 'ATLoss',
+            'RKDLoss'} <= set(_loss_names())  # fmt: skip
+
+
+@pytest.mark.parametrize('name', _loss_names())
+def test_level(name):
+    assert MODELS.get(name).level in LEVELS
+
+
+@pytest.mark.parametrize('weight', [0.0, 0.25, 8.0])
+@pytest.mark.parametrize('name', _loss_names())
+def test_weight_scales_exactly(name, weight):
+    values, grads = [], []
+    for loss_weight in (1.0, weight):
+        torch.manual_seed(0)
+        loss = build(name, loss_weight=loss_weight)
+        student, teacher, needed = inputs(loss)
+        value = call(loss, student, teacher, needed)
+        assert value.shape == () and value.dtype == torch.float32
+        value.backward()
+        values.append(value.detach())
+        grads.append([x.grad for x in student])
+    assert values[0] != 0
+    assert values[1] == weight * values[0]
+    for one, scaled in zip(*grads, strict=True):
+        torch.testing.assert_close(scaled, weight * one)
+
+
+@pytest.mark.parametrize('name', _loss_names())
+def test_bfloat16_autocast(name):
+    """Finite, differentiable, and as exact as the bfloat16 inputs allow."""
+    torch.manual_seed(0)
+    loss = build(name)
+    student, teacher, needed = inputs(loss)
+    half = [x.detach().bfloat16().requires_grad_() for x in student]
+    with torch.autocast('cpu', torch.bfloat16):
+        value = call(loss, half, [x.bfloat16() for x in teacher], needed)
+    value.backward()
+    assert value.dtype == torch.float32 and value.isfinite()
+    assert all(x.grad.isfinite().all() for x in half)
+    assert any(x.grad.abs().sum() > 0 for x in half)
+
+    # The same numbers without autocast: nothing may run in half precision.
+    torch.manual_seed(0)
+    again = build(name)
+    expected = call(
+        again, [x.detach().float() for x in half],
+        [x.bfloat16().float() for x in teacher], needed)  # fmt: skip
+    torch.testing.assert_close(value.detach(), expected.detach())
+
+
+@pytest.mark.parametrize('name', _loss_names())
+def test_zero_vectors_give_no_nan(name):
+    loss = build(name)
+    student, teacher, needed = inputs(loss)
+    student = [torch.zeros_like(x).requires_grad_() for x in student]
+    value = call(loss, student, teacher, needed)
+    value.backward()
+    assert value.isfinite()
+    assert all(x.grad.isfinite().all() for x in student)
+
+
+@pytest.mark.parametrize('name', _loss_names())
+def test_no_gradient_to_a_frozen_teacher(name):
+    loss = build(name)
+    student, teacher, needed = inputs(loss)
+    call(loss, student, teacher, needed).backward()
+    assert all(x.grad is None for x in teacher)

@@ -1,0 +1,234 @@
+"""``tools/train.py`` and ``tools/test.py``, run as a user runs them."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmdistill.engine.checkpoint import CheckpointError
+from mmdistill.engine.cli import set_dataloader_defaults
+from mmdistill.engine.hooks.strict_load_hook import StrictLoadHook
+
+
+@pytest.fixture(scope='session')
+def trained(toy):
+    """A toy model after one epoch, in the folder of the config's name."""
+    log = toy.train('toy.py', '--cfg-options', 'optim_wrapper.optimizer.lr=0')
+    assert 'UserWarning' not in log
+    return toy.folder / 'work_dirs' / 'toy' / 'epoch_1.pth'
+
+
+def accuracy(toy, *options, **kwargs):
+    out = toy.folder / 'metrics.json'
+    out.unlink(missing_ok=True)
+    toy.test(*options, '--out', out, '--out-item', 'metrics', **kwargs)
+    return json.loads(out.read_text())['accuracy/top1']
+
+
+def load(path):
+    return torch.load(path, weights_only=False)
+
+
+# Training -------------------------------------------------------------------
+@pytest.mark.slow
+def test_options_reach_the_config(toy, trained):
+    [group] = load(trained)['optimizer']['param_groups']
+    assert group['lr'] == 0
+
+
+@pytest.mark.slow
+def test_resume_goes_on_where_it_stopped(toy, trained):
+    # The first start with --resume is a start, with the config's weights.
+    options = ('--cfg-options', f'load_from={trained}')
+    toy.train('toy.py', '--work-dir', 'again', '--resume', *options)
+    first = load(toy.folder / 'again' / 'epoch_1.pth')
+    assert first['meta']['iter'] == 6
+
+    options += ('train_cfg.max_epochs=2',)
+    log = toy.train(
+        'toy.py', '--work-dir', 'again', '--resume', '--no-validate', *options
+    )
+    assert 'resumed epoch: 1, iter: 6' in log
+    assert 'Epoch(val)' not in log
+    assert load(toy.folder / 'again' / 'epoch_2.pth')['meta']['iter'] == 12
+
+
+@pytest.mark.parametrize(
+    ('options', 'error', 'message'),
+    [
+        (('nowhere.py',), FileNotFoundError, "the config 'nowhere.py'"),
+        (('toy.py', '--amp'), ValueError, 'AMP needs a GPU'),
+        (
+            ('toy.py', '--cfg-options', 'optim_wrapper.type=AmpOptimWrapper'),
+            ValueError,
+            "set optim_wrapper.type='OptimWrapper'",
+        ),
+        (('toy.py', '--auto-scale-lr'), ValueError, 'dict.base_batch_size='),
+        (
+            ('toy.py', '--work-dir', 'toy.py/in'),
+            OSError,
+            "'toy.py/in' .*choose another with --work-dir",
+        ),
+        (('toy.py', '--work-dir', 'toy.py'), OSError, "'toy.py' .File exists"),
+        (
+            ('toy.py', '--resume', 'no.pth'),
+            FileNotFoundError,
+            "--resume from 'no.pth' is not a file",
+        ),
+    ],
+)
+def test_wrong_commands_say_what_to_change(
+    main, monkeypatch, options, error, message
+):
+    """Before anything is built: the runner is not even asked for."""
+    monkeypatch.setattr('mmdistill.engine.cli.build_runner', None)
+    monkeypatch.setattr('mmengine.device.get_device', lambda: 'cpu')
+    with pytest.raises(error, match=message):
+        main('train', *options)
+
+
+@pytest.mark.slow
+def test_the_last_line_is_the_message(toy):
+    log = toy.train('nowhere.py', fails=True)
+    last = log.strip().splitlines()[-1]
+    assert last.startswith("FileNotFoundError: the config 'nowhere.py'")
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_dataloader_defaults_are_those_torch_takes(workers):
+    loader = dict(num_workers=workers, pin_memory=True, prefetch_factor=4)
+    cfg = Config(dict(val_dataloader=loader, test_dataloader=None))
+    set_dataloader_defaults(cfg)
+    completed = cfg.val_dataloader
+    assert completed.persistent_workers == (workers > 0)
+    assert completed.pin_memory == torch.cuda.is_available()
+    assert ('prefetch_factor' in completed) == (workers > 0)
+    assert completed.collate_fn.type == 'default_collate'
+
+    set_dataloader_defaults(cfg, pin_memory=False, persistent_workers=False)
+    assert not completed.persistent_workers and not completed.pin_memory
+
+
+# Testing --------------------------------------------------------------------
+@pytest.mark.slow
+def test_accuracy_is_that_of_training(toy, trained):
+    log = (toy.folder / 'work_dirs' / 'toy').glob('*/vis_data/scalars.json')
+    rows = [json.loads(line) for line in next(log).read_text().splitlines()]
+    expected = [row['accuracy/top1'] for row in rows if 'accuracy/top1' in row]
+    assert accuracy(toy, 'toy.py', trained) == pytest.approx(expected[-1])
+    assert accuracy(toy, 'toy.py', trained, '--tta', '--amp') <= 100
+
+
+@pytest.mark.slow
+def test_predictions_are_written(toy, trained):
+    toy.test('toy.py', trained, '--out', 'predictions.pkl')
+    assert (toy.folder / 'predictions.pkl').stat().st_size
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('exported', [False, True])
+def test_a_distiller_takes_both_kinds_of_file(toy, trained, exported):
+    """Its own checkpoint or the student's; the teacher's file is gone."""
+    (toy.folder / 'distiller.py').write_text(
+        "_base_ = 'toy.py'\n"
+        "model = dict(_delete_=True, type='OfflineDistiller',\n"
+        '    input_size=(1, 32, 32), student={{_base_.model}},\n'
+        "    teacher={{_base_.model}}, teacher_ckpt='gone.pth',\n"
+        "    losses=dict(kd=dict(type='KDLoss')))\n"
+    )
+    checkpoint = load(trained)
+    if not exported:
+        state = checkpoint['state_dict']
+        checkpoint = {'state_dict': {f'student.{k}': state[k] for k in state}}
+    torch.save(checkpoint, toy.folder / 'either.pth')
+    assert accuracy(toy, 'distiller.py', 'either.pth') == accuracy(
+        toy, 'toy.py', trained
+    )
+
+
+@pytest.mark.slow
+def test_a_missing_or_misshapen_tensor_fails(toy, trained):
+    checkpoint = load(trained)
+    del checkpoint['state_dict']['head.fc.bias']
+    torch.save(checkpoint, toy.folder / 'part.pth')
+    log = toy.test('toy.py', 'part.pth', fails=True)
+    assert (
+        "CheckpointError: the checkpoint 'part.pth' does not fit: 1 of" in log
+    )
+    assert 'missing: head.fc.bias (3,)' in log
+    assert 'Epoch(test)' not in log
+
+    options = ('--cfg-options', 'model.head.num_classes=4')
+    log = toy.test('toy.py', trained, *options, fails=True)
+    assert 'size mismatch for head.fc.weight' in log
+    assert 'Epoch(test)' not in log
+
+
+@pytest.mark.parametrize(
+    ('options', 'error', 'message'),
+    [
+        (('nowhere.pth',), FileNotFoundError, "checkpoint 'nowhere.pth' is"),
+        (('toy.py', '--out-item', 'metrics'), ValueError, 'give --out'),
+        (('toy.py', '--out', 'a.json'), ValueError, 'end in .pkl or .pickle'),
+        (('toy.py', '--show'), ValueError, 'default_hooks.visualization'),
+    ],
+)
+def test_wrong_test_commands_say_what_to_change(
+    main, monkeypatch, options, error, message
+):
+    monkeypatch.setattr('mmdistill.engine.cli.build_runner', None)
+    with pytest.raises(error, match=message):
+        main('test', 'toy.py', *options)
+
+
+# The check itself -----------------------------------------------------------
+class Distiller(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.student = torch.nn.Sequential(
+            torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3)
+        )
+        self.bank = torch.nn.Linear(4, 4)
+
+
+def check(model, checkpoint):
+    runner = SimpleNamespace(model=model, _load_from='file.pth')
+    StrictLoadHook().after_load_checkpoint(runner, checkpoint)
+
+
+def without(state, *endings):
+    return {k: v for k, v in state.items() if not k.endswith(endings)}
+
+
+@pytest.mark.parametrize('prefix', ['', 'module.'])
+def test_only_the_student_of_a_distiller_counts(prefix):
+    model = Distiller()
+    full = {
+        prefix + key: value
+        for key, value in without(model.state_dict(), 'bank.bias').items()
+    }
+    full[prefix + 'bank.weight'] = torch.zeros(9)
+    check(model, {'state_dict': full})
+    check(model, without(model.student.state_dict(), 'num_batches_tracked'))
+    for state in (model.state_dict(), model.student.state_dict()):
+        with pytest.raises(CheckpointError, match=r'missing: 0\.bias \(3,\)'):
+            check(model, {'state_dict': without(state, '0.bias')})
+
+
+def test_a_distiller_checkpoint_for_a_plain_model_is_explained():
+    model = Distiller()
+    with pytest.raises(CheckpointError, match='full checkpoint of a dist'):
+        check(model.student, {'state_dict': model.state_dict()})
+
+
+def test_long_lists_are_cut():
+    model = torch.nn.ModuleList([torch.nn.Linear(1, 1) for _ in range(9)])
+    with pytest.raises(CheckpointError) as error:
+        check(model, {'other': torch.zeros(1)})
+    assert '18 of the 18 tensors of ModuleList are missing' in str(error.value)
+    assert str(error.value).count('missing:') == 10
+    assert '... and 8 more' in str(error.value)
