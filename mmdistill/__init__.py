@@ -1,4 +1,5 @@
 """mmdistill: representation distillation on MMEngine and MMPretrain."""
+
 import warnings as _warnings
 
 # mmcv without compiled ops says so at import; nothing here needs them.

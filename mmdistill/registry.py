@@ -4,6 +4,7 @@ With ``default_scope = 'mmdistill'`` a config names the parts of mmdistill,
 MMPretrain and MMEngine alike without a prefix; a name is looked up here first
 and then in the parents.
 """
+
 from mmengine.registry import Registry
 from mmpretrain import registry as mmpretrain
 
@@ -39,7 +40,8 @@ def _child(name: str, room: str) -> Registry:
         parent.name,
         parent=parent,
         scope='mmdistill',
-        locations=[f'mmdistill.{room}'])
+        locations=[f'mmdistill.{room}'],
+    )
 
 
 RUNNERS = _child('RUNNERS', 'engine.hooks')
@@ -49,7 +51,9 @@ HOOKS = _child('HOOKS', 'engine.hooks')
 LOG_PROCESSORS = _child('LOG_PROCESSORS', 'engine.hooks')
 OPTIMIZERS = _child('OPTIMIZERS', 'engine.hooks')
 OPTIM_WRAPPERS = _child('OPTIM_WRAPPERS', 'engine.hooks')
-OPTIM_WRAPPER_CONSTRUCTORS = _child('OPTIM_WRAPPER_CONSTRUCTORS', 'engine.hooks')
+OPTIM_WRAPPER_CONSTRUCTORS = _child(
+    'OPTIM_WRAPPER_CONSTRUCTORS', 'engine.hooks'
+)
 PARAM_SCHEDULERS = _child('PARAM_SCHEDULERS', 'engine.hooks')
 
 DATASETS = _child('DATASETS', 'datasets')

@@ -16,15 +16,12 @@ import torch
 torch.set_num_threads(1)
 
 
-@pytest.fixture(scope='session', autouse=True)
-def registered():
+@pytest.fixture(autouse=True)
+def fresh():
+    """Registered parts in our scope, which runners change, and fixed seeds."""
     from mmdistill.utils import register_all_modules
 
     register_all_modules()
-
-
-@pytest.fixture(autouse=True)
-def seeded():
     torch.manual_seed(0)
     np.random.seed(0)
 

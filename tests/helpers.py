@@ -157,9 +157,7 @@ def digits_config(work_dir, losses=None, **kwargs):
         ),
         train_dataloader=data,
         train_cfg=dict(by_epoch=True, max_epochs=2, val_interval=1),
-        optim_wrapper=dict(
-            optimizer=dict(type='SGD', lr=0.05, momentum=0.9)
-        ),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.05, momentum=0.9)),
         val_dataloader=val,
         val_cfg=dict(),
         val_evaluator=dict(type='Accuracy', topk=1),

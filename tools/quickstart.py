@@ -111,12 +111,14 @@ def main() -> None:
         writer = csv.writer(file)
         writer.writerow(['method', 'accuracy', 'gain', 'seconds'])
         for method, accuracy, seconds in rows:
-            writer.writerow([
-                method,
-                f'{accuracy:.2f}',
-                f'{accuracy - alone:.2f}',
-                f'{seconds:.1f}',
-            ])
+            writer.writerow(
+                [
+                    method,
+                    f'{accuracy:.2f}',
+                    f'{accuracy - alone:.2f}',
+                    f'{seconds:.1f}',
+                ]
+            )
     draw(curves, args.work_dir / 'curves.png')
 
     print(f'\n{"method":<15}{"accuracy %":>11}{"gain":>8}{"seconds":>9}')
@@ -126,7 +128,7 @@ def main() -> None:
     print(
         '\nThe teacher learns from all 898 training images with their labels. '
         'Every student\nhas the labels of 100 of them; a distilled one also '
-        'sees the teacher\'s answers for\nthe other 798. Gains are over the '
+        "sees the teacher's answers for\nthe other 798. Gains are over the "
         'student alone, one seed, final step.'
         f'\n\ntable: {summary}\ncurves: {args.work_dir / "curves.png"}'
     )

@@ -12,7 +12,8 @@ default_hooks = dict(
         interval=1,
         max_keep_ckpts=2,
         save_best='accuracy/top1',
-        rule='greater'),
+        rule='greater',
+    ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='VisualizationHook', enable=False),
 )

@@ -1,5 +1,6 @@
 # The common runtime, counted in steps.
 _base_ = './runtime.py'
 default_hooks = dict(
-    checkpoint=dict(by_epoch=False, interval=350), logger=dict(interval=50))
+    checkpoint=dict(by_epoch=False, interval=350), logger=dict(interval=50)
+)
 log_processor = dict(by_epoch=False)

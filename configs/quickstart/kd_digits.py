@@ -8,5 +8,6 @@ _base_ = [
 ]
 model = dict(
     task_weight=1.0,
-    losses=dict(kd=dict(type='KDLoss', temperature=4.0, loss_weight=1.0)))
+    losses=dict(kd=dict(type='KDLoss', temperature=4.0, loss_weight=1.0)),
+)
 train_dataloader = dict(dataset=dict(labelled_per_class=10))

@@ -7,4 +7,5 @@ _base_ = [
 ]
 model = dict(_delete_=True, **_base_.student)
 train_dataloader = dict(
-    dataset=dict(labelled_per_class=10, drop_unlabelled=True))
+    dataset=dict(labelled_per_class=10, drop_unlabelled=True)
+)

@@ -1,8 +1,19 @@
 """Datasets, transforms, and the indices that name their samples."""
+
+import contextlib
+import io
+
+with contextlib.redirect_stdout(io.StringIO()):
+    # It prints which optional packages it did not find.
+    import mmpretrain.datasets  # noqa: F401
+
 from mmdistill.datasets.digits import Digits
 from mmdistill.datasets.labels import dataset_labels
-from mmdistill.datasets.sample_stream import (IndexedDataset, KeyedSampler,
-                                              SampleKey)
+from mmdistill.datasets.sample_stream import (
+    IndexedDataset,
+    KeyedSampler,
+    SampleKey,
+)
 
 __all__ = [
     'Digits',

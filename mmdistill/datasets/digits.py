@@ -27,15 +27,18 @@ class Digits(BaseDataset):
 
     METAINFO = dict(classes=tuple('0123456789'))
 
-    def __init__(self,
-                 split: str = 'train',
-                 labelled_per_class: int | None = None,
-                 drop_unlabelled: bool = False,
-                 pipeline: list = (),
-                 **kwargs) -> None:
+    def __init__(
+        self,
+        split: str = 'train',
+        labelled_per_class: int | None = None,
+        drop_unlabelled: bool = False,
+        pipeline: list = (),
+        **kwargs,
+    ) -> None:
         if split not in ('train', 'test'):
-            raise ValueError("Digits has split='train' and split='test', got "
-                             f'{split!r}')
+            raise ValueError(
+                f"Digits has split='train' and split='test', got {split!r}"
+            )
         self.split = split
         self.labelled_per_class = labelled_per_class
         self.drop_unlabelled = drop_unlabelled
@@ -44,6 +47,7 @@ class Digits(BaseDataset):
     def load_data_list(self) -> list[dict]:
         """One dict an image: ``img``, ``gt_label`` and ``img_id``."""
         from sklearn.datasets import load_digits
+
         images, labels = load_digits(return_X_y=True)
         # 0..16 in the file; 15 times that fits a byte and can be looked at.
         images = (images.reshape(-1, 8, 8, 1) * 15).astype(np.uint8)
@@ -52,14 +56,17 @@ class Digits(BaseDataset):
             of_class = np.flatnonzero(labels == number)
             half = round(len(of_class) / 2)
             of_class = (
-                of_class[:half] if self.split == 'train' else of_class[half:])
+                of_class[:half] if self.split == 'train' else of_class[half:]
+            )
             chosen.extend(of_class)
             labelled.update(of_class[self._spaced(len(of_class))])
         return [
             dict(
                 img=images[i],
                 gt_label=int(labels[i]) if i in labelled else -1,
-                img_id=int(i)) for i in sorted(chosen)
+                img_id=int(i),
+            )
+            for i in sorted(chosen)
             if i in labelled or not self.drop_unlabelled
         ]
 
@@ -71,7 +78,8 @@ class Digits(BaseDataset):
         if not 0 < count <= available:
             raise ValueError(
                 f'Digits(labelled_per_class={count}) is out of range: a class '
-                f'of the {self.split} split has {available} images')
+                f'of the {self.split} split has {available} images'
+            )
         return np.arange(count) * available // count
 
     def extra_repr(self) -> list[str]:

@@ -24,4 +24,4 @@ def dataset_labels(dataset) -> Tensor | None:
         labels = torch.as_tensor(labels, dtype=torch.long)
     except (TypeError, ValueError, RuntimeError):
         return None
-    return labels if labels.shape == (len(dataset), ) else None
+    return labels if labels.shape == (len(dataset),) else None

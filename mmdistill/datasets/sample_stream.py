@@ -1,4 +1,5 @@
 """Samples that know their index and draw their own randomness."""
+
 from __future__ import annotations
 
 import random
@@ -105,8 +106,9 @@ def seeded(*key: int) -> Iterator[None]:
         torch.set_rng_state(states[2])
 
 
-def index_samples(loader: DataLoader,
-                  seed: int | None = None) -> IndexedDataset:
+def index_samples(
+    loader: DataLoader, seed: int | None = None
+) -> IndexedDataset:
     """Let a dataloader's samples know their index, and maybe their seed.
 
     Args:
@@ -123,9 +125,11 @@ def index_samples(loader: DataLoader,
         dataset.seed = seed
         batches = loader.batch_sampler
         if hasattr(batches, 'sampler') and not isinstance(
-                batches.sampler, KeyedSampler):
-            batches.sampler = KeyedSampler(batches.sampler,
-                                           _pass_length(loader))
+            batches.sampler, KeyedSampler
+        ):
+            batches.sampler = KeyedSampler(
+                batches.sampler, _pass_length(loader)
+            )
     return dataset
 
 

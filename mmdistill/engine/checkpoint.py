@@ -7,30 +7,27 @@ mmengine's, which holds ``getattr`` and thereby everything.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import pickle
 import re
-import threading
-import uuid
 import zipfile
 from collections import OrderedDict
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlparse
 
 import mmengine
 import mmengine.runner.checkpoint as mmengine_checkpoint
-import numpy as np
 import torch
 from mmengine.fileio import LocalBackend
-from mmengine.logging import HistoryBuffer, print_log
+from mmengine.logging import print_log
+from torch import nn
 
-_STATISTICS = ('min', 'max', 'mean', 'current')
-_NUMBERS = 'b1 i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8 c8 c16'.split()
-_globals_lock = threading.Lock()
+from mmdistill.engine.atomic import replacing
+from mmdistill.engine.unpickling import only_our_globals
+
+_SHOWN = 12  # tensors that an error lists
 _trusted = False
 
 
@@ -40,100 +37,6 @@ class CheckpointError(RuntimeError):
 
 class _NotData(CheckpointError):
     """A checkpoint that needs more than data, so that trust decides."""
-
-
-class _SavedArray(np.ndarray):
-    """An array as it comes from a file: filled once, saved as a plain one.
-
-    A second state would free memory that a tensor may share by then, through
-    a function on torch's own list.
-    """
-
-    __slots__ = ()
-
-    def __setstate__(self, state):
-        if self.size:
-            raise pickle.UnpicklingError('it fills an array twice')
-        super().__setstate__(state)
-
-    def __reduce__(self):
-        return np.asarray(self).__reduce__()
-
-
-class _SavedHistory(HistoryBuffer):
-    """Stands for ``HistoryBuffer`` in a file, and becomes one when filled.
-
-    The original's ``__setstate__`` would replace the statistics of every
-    buffer in the process, and its ``__init__`` calls ``numpy.array`` on what
-    it is given, which reads any address an ``__array_interface__`` names.
-    """
-
-    def __init__(self, *args):
-        raise pickle.UnpicklingError('it calls HistoryBuffer with arguments')
-
-    def __setstate__(self, state):
-        logs, counts = state['_log_history'], state['_count_history']
-        if not type(logs) is type(counts) is _SavedArray:
-            raise pickle.UnpicklingError('its HistoryBuffer holds no arrays')
-        self.__class__ = HistoryBuffer
-        self.__init__(logs, counts, int(state['max_length']))
-
-
-def _statistic(owner, name):
-    """Stands for ``getattr``: only the names ``_SavedHistory`` drops."""
-    if owner is _SavedHistory and name in _STATISTICS:
-        return name
-    owner = getattr(owner, '__name__', type(owner).__name__)
-    raise pickle.UnpicklingError(f'it calls getattr({owner}, {name!r})')
-
-
-def _empty_array(*args):
-    """Stands for numpy's ``_reconstruct``: an array, filled by its state."""
-    return _SavedArray(0)
-
-
-def _number_type(code, align=False, copy=False):
-    """Stands for ``numpy.dtype``: numbers only, and never a copy.
-
-    ``__setstate__`` of a copy can lay pointers over the bytes of a file; that
-    of numpy's own instances does nothing (byte order is the machine's).
-    """
-    if code not in _NUMBERS:
-        raise pickle.UnpicklingError(f'it holds an array of type {code!r}')
-    return np.dtype(code)
-
-
-def _allowed_globals() -> list[tuple[Any, str]]:
-    """What a pickle may name, beside torch's own list of tensor parts."""
-    allowed = [
-        (_statistic, 'builtins.getattr'),
-        (_SavedHistory, 'mmengine.logging.history_buffer.HistoryBuffer'),
-        (_empty_array, 'numpy.ndarray'),
-        (_number_type, 'numpy.dtype'),
-        (bytes, 'builtins.bytes'),  # the content of an empty array
-    ]
-    scalar = np.float64().__reduce__()[0]
-    for core in ('numpy.core', 'numpy._core'):  # numpy 1 and numpy 2
-        allowed.append((_empty_array, f'{core}.multiarray._reconstruct'))
-        allowed.append((scalar, f'{core}.multiarray.scalar'))
-    # torch sets the state only of types on the list. No pickle can spell a
-    # name with a line break, so none can call these.
-    filled = {_SavedArray, *(type(np.dtype(code)) for code in _NUMBERS)}
-    return allowed + [(kind, f'{kind.__name__}\n') for kind in filled]
-
-
-@contextlib.contextmanager
-def _only_our_globals() -> Iterator[None]:
-    """Put our list in place of what any library added for the process."""
-    with _globals_lock:
-        others = torch.serialization.get_safe_globals()
-        torch.serialization.clear_safe_globals()
-        torch.serialization.add_safe_globals(_allowed_globals())
-        try:
-            yield
-        finally:
-            torch.serialization.clear_safe_globals()
-            torch.serialization.add_safe_globals(others)
 
 
 def _check_zip(stream: BinaryIO, name: str) -> None:
@@ -225,7 +128,7 @@ def load_file(
     start = path_or_file.tell()
     _check_zip(path_or_file, name)
     try:
-        with _only_our_globals():
+        with only_our_globals():
             return _torch_load(path_or_file, name, map_location, True)
     except _NotData:
         if not _trusted:
@@ -299,41 +202,59 @@ def state_dict_of(checkpoint: object, name: str) -> dict[str, torch.Tensor]:
     return result
 
 
-@contextlib.contextmanager
-def _replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
-    """A file that takes the place of ``path`` once it is complete."""
-    target = os.path.realpath(path)  # write through a link, as open() does
-    os.makedirs(os.path.dirname(target), exist_ok=True)
-    if os.path.exists(target) and not os.path.isfile(target):
-        with open(target, 'wb') as file:  # /dev/null must remain a device
-            yield file
-        return
-    temporary = f'{target}.{uuid.uuid4().hex[:8]}.tmp'
-    try:
-        with open(temporary, 'xb') as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+def load_strictly(
+    model: nn.Module,
+    state: dict[str, torch.Tensor],
+    name: str,
+    advice: str,
+    whole: bool = False,
+) -> None:
+    """Load weights so that no tensor of the model stays as it was.
 
-
-def atomic_save(obj: object, path: str | os.PathLike) -> None:
-    """``torch.save`` that leaves the old file or the new one, never a part.
+    torch's own rules decide what fits: a model may adapt a tensor while it
+    loads, as ViTs do with position embeddings.
 
     Args:
-        obj: what to save.
-        path: where to; folders are made.
+        model: what is loaded into.
+        state: its weights; counters of batches may be missing.
+        name: what error messages call them, a path.
+        advice: what error messages end with.
+        whole: also refuse weights that the model has no use for.
+
+    Raises:
+        CheckpointError: if tensors are missing, have another shape, or (with
+            ``whole``) are left over; it lists them.
     """
-    with _replacing(path) as file:
-        torch.save(obj, file)
+    shapes = {k: tuple(v.shape) for k, v in model.state_dict().items()}
+    misfits: list[str] = []
+    try:
+        missing, left = model.load_state_dict(state, strict=False)
+    except RuntimeError as error:
+        lines = str(error).splitlines()
+        misfits = [line.strip() for line in lines[1:] or lines]
+        missing, left = shapes.keys() - state.keys(), []
+    missing = sorted(
+        key for key in missing if not key.endswith('num_batches_tracked')
+    )
+    left = sorted(left) if whole else []
+    wrong = [f'missing: {key} {shapes[key]}' for key in missing] + misfits
+    wrong += [f'left over: {key}' for key in left]
+    if not wrong:
+        return
+    if len(wrong) > _SHOWN:
+        wrong[_SHOWN:] = [f'... and {len(wrong) - _SHOWN} more']
+    raise CheckpointError(
+        f'{name} does not fit {type(model).__name__}: of its {len(shapes)} '
+        f'tensors {len(missing)} are missing and {len(misfits)} have another '
+        f'shape; {len(left)} of the file are left over\n  '
+        + '\n  '.join(wrong)
+        + f'\n{advice}'
+    )
 
 
 def _put(self, obj: bytes, filepath: str | os.PathLike) -> None:
     """``LocalBackend.put``, through which mmengine writes checkpoints."""
-    with _replacing(filepath) as file:
+    with replacing(filepath) as file:
         file.write(obj)
 
 

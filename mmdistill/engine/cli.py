@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import os.path as osp
+import sys
 import tempfile
 from argparse import Namespace
 
@@ -30,6 +31,9 @@ def load_config(args: Namespace) -> Config:
         FileNotFoundError: if the file does not exist.
         OSError: if nothing can be written into the work folder.
     """
+    # Modules that custom_imports names may lie in the current folder. At the
+    # end of the path, so that nothing there hides an installed package.
+    sys.path.append(os.getcwd())
     register_all_modules(init_default_scope=False)
     if args.trust_checkpoints:
         trust_checkpoints()

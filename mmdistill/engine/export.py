@@ -23,11 +23,14 @@ def student_checkpoint(model: nn.Module, cfg: Config) -> dict:
     student = getattr(model, 'student', model)
     student_cfg = getattr(model, 'student_cfg', cfg.get('model'))
     if student_cfg is None:
-        raise ValueError('the student was given to the distiller as a built '
-                         'module; give model.student as a config, so that '
-                         'its export can be built again')
+        raise ValueError(
+            'the student was given to the distiller as a built '
+            'module; give model.student as a config, so that '
+            'its export can be built again'
+        )
     exported = dict(
-        model=copy.deepcopy(student_cfg), default_scope=_scope(student))
+        model=copy.deepcopy(student_cfg), default_scope=_scope(student)
+    )
     if cfg.get('custom_imports'):
         exported['custom_imports'] = cfg.custom_imports
     if cfg.get('test_dataloader'):
@@ -38,8 +41,8 @@ def student_checkpoint(model: nn.Module, cfg: Config) -> dict:
         for name, value in student.state_dict().items()
     }
     meta = dict(
-        cfg=Config(exported).pretty_text,
-        mmengine_version=mmengine.__version__)
+        cfg=Config(exported).pretty_text, mmengine_version=mmengine.__version__
+    )
     return dict(meta=meta, state_dict=state)
 
 

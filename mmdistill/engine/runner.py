@@ -21,7 +21,8 @@ def extend_runners() -> None:
             continue
         runner.register_hooks = _with_model_hook(runner.register_hooks)
         runner.build_dataloader = staticmethod(
-            _refusing_empty(runner.build_dataloader))
+            _refusing_empty(runner.build_dataloader)
+        )
 
 
 def _with_model_hook(register_hooks: Callable) -> Callable:
@@ -30,6 +31,7 @@ def _with_model_hook(register_hooks: Callable) -> Callable:
     def wrapper(self, *args, **kwargs) -> None:
         # Imported late: `import mmdistill` alone stays as quick as MMPretrain.
         from mmdistill.engine.hooks.model_hook import ModelHook
+
         register_hooks(self, *args, **kwargs)
         self.register_hook(ModelHook())
 
@@ -51,7 +53,8 @@ def _refusing_empty(build_dataloader: Callable) -> Callable:
             raise ValueError(
                 'this dataset has no sample; check data_root, data_prefix, '
                 'ann_file and split in the dataset of train_dataloader, '
-                f'val_dataloader or test_dataloader: {dataloader}')
+                f'val_dataloader or test_dataloader: {dataloader}'
+            )
         return loader
 
     return wrapper

@@ -1,10 +1,13 @@
 """Models: distillers and what they are assembled from."""
-from mmdistill.models.backbones import *  # noqa: F401, F403
+
+from mmdistill.models.backbones import *  # noqa: F403
 from mmdistill.models.distillers import OfflineDistiller
-from mmdistill.models.losses import *  # noqa: F401, F403
+from mmdistill.models.losses import *  # noqa: F403
 from mmdistill.models.memories import FeatureQueue, InstanceBank
-from mmdistill.models.representation import (Representation,
-                                             RepresentationReader)
+from mmdistill.models.representation import (
+    Representation,
+    RepresentationReader,
+)
 
 __all__ = [
     'FeatureQueue',

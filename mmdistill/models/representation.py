@@ -51,9 +51,11 @@ class RepresentationReader:
         # A backbone that can give its stem says that index 0 is the stem.
         self._first = getattr(model.backbone, 'first_map', 1)
         head = getattr(model, 'head', None)
-        linears = [] if head is None else [
-            m for m in head.modules() if isinstance(m, nn.Linear)
-        ]
+        linears = (
+            []
+            if head is None
+            else [m for m in head.modules() if isinstance(m, nn.Linear)]
+        )
         self._classifier = linears[-1] if linears else None
 
     def __call__(self, inputs: Tensor) -> Representation:
@@ -71,11 +73,13 @@ class RepresentationReader:
             outputs = dict(zip(indices, outputs, strict=True))
         maps = tuple(_map_of(outputs[index]) for index in wanted)
         feature, logits = self._head(
-            tuple(_output_of(outputs[index]) for index in own))
+            tuple(_output_of(outputs[index]) for index in own)
+        )
         return Representation(maps=maps, feature=feature, logits=logits)
 
-    def dry_run(self, input_size: Sequence[int],
-                with_maps: bool) -> tuple[Representation, dict[int, tuple]]:
+    def dry_run(
+        self, input_size: Sequence[int], with_maps: bool
+    ) -> tuple[Representation, dict[int, tuple]]:
         """Shapes, from one image of zeros; nothing changes, nothing is drawn.
 
         Args:
@@ -90,8 +94,11 @@ class RepresentationReader:
         weight = next(self.model.parameters())
         image = torch.zeros(1, *input_size, device=weight.device)
         try:
-            with evaluating(self.model), torch.no_grad(), \
-                    torch.random.fork_rng(devices=[]):
+            with (
+                evaluating(self.model),
+                torch.no_grad(),
+                torch.random.fork_rng(devices=[]),
+            ):
                 shapes = self._map_shapes(image) if with_maps else {}
                 return self(image), shapes
         except (RuntimeError, IndexError) as error:
@@ -132,7 +139,7 @@ class RepresentationReader:
                 outputs = backbone(inputs)
         else:
             outputs = backbone(inputs)
-        return outputs if isinstance(outputs, tuple) else (outputs, )
+        return outputs if isinstance(outputs, tuple) else (outputs,)
 
     def _head(self, outputs: tuple) -> tuple[Tensor | None, Tensor | None]:
         model = self.model
@@ -146,7 +153,8 @@ class RepresentationReader:
             return head.pre_logits(outputs), head(outputs)
         seen: list[Tensor] = []
         handle = self._classifier.register_forward_pre_hook(
-            lambda _, args: seen.append(args[0]))
+            lambda _, args: seen.append(args[0])
+        )
         try:
             logits = head(outputs)
         finally:
@@ -171,7 +179,7 @@ def _map_of(output: Any) -> Tensor:
     """A backbone output as a map: patch tokens become (N, D, h, w)."""
     if not isinstance(output, _Tokens):
         return output
-    patches = output.tokens[:, -output.size[0] * output.size[1]:]
+    patches = output.tokens[:, -output.size[0] * output.size[1] :]
     return patches.transpose(1, 2).unflatten(2, tuple(output.size))
 
 

@@ -52,7 +52,7 @@ def concat_all_gather(x: Tensor) -> Tensor:
         dist.all_gather_object(rows, len(x))
     longest = max(rows)
     padded = x.new_zeros(longest, *x.shape[1:])
-    padded[:len(x)] = x
+    padded[: len(x)] = x
     parts = [torch.empty_like(padded) for _ in rows]
     dist.all_gather(parts, padded)
     return torch.cat([part[:n] for part, n in zip(parts, rows, strict=True)])

@@ -33,12 +33,15 @@ def sinkhorn(scores: Tensor, temperature: float, iterations: int) -> Tensor:
             positive or there is no iteration.
     """
     if scores.ndim != 2:
-        raise ValueError('sinkhorn takes scores of shape (samples, '
-                         f'prototypes), got {tuple(scores.shape)}')
+        raise ValueError(
+            'sinkhorn takes scores of shape (samples, '
+            f'prototypes), got {tuple(scores.shape)}'
+        )
     if temperature <= 0 or iterations < 1:
         raise ValueError(
             'sinkhorn needs temperature > 0 and iterations >= 1, got '
-            f'temperature={temperature} and iterations={iterations}')
+            f'temperature={temperature} and iterations={iterations}'
+        )
     if scores.dtype != torch.float64:
         scores = scores.float()
     log_plan = scores / temperature

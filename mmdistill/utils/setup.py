@@ -23,10 +23,11 @@ def register_all_modules(init_default_scope: bool = True) -> None:
     """
     import mmpretrain.utils
 
-    import mmdistill.datasets  # noqa: F401
-    import mmdistill.engine.hooks  # noqa: F401
-    import mmdistill.evaluation  # noqa: F401
+    import mmdistill.datasets
+    import mmdistill.engine.hooks
+    import mmdistill.evaluation
     import mmdistill.models  # noqa: F401
+
     mmpretrain.utils.register_all_modules(init_default_scope=False)
 
     for plugin in entry_points(group=PLUGIN_GROUP):
@@ -45,4 +46,5 @@ def register_all_modules(init_default_scope: bool = True) -> None:
         if scope is None or scope.scope_name != 'mmdistill':
             DefaultScope.get_instance(
                 f'mmdistill-{len(DefaultScope._instance_dict)}',
-                scope_name='mmdistill')
+                scope_name='mmdistill',
+            )

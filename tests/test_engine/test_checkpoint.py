@@ -27,9 +27,10 @@ from torch.utils.data import Dataset
 
 import mmdistill  # noqa: F401  installs the loading policy
 from mmdistill.engine import checkpoint as policy
+from mmdistill.engine import unpickling
+from mmdistill.engine.atomic import atomic_save
 from mmdistill.engine.checkpoint import (
     CheckpointError,
-    atomic_save,
     install_loading_policy,
     load_file,
     state_dict_of,
@@ -341,7 +342,7 @@ def test_arrays_of_other_things_than_numbers_are_refused(array, tmp_path):
         load_file(tmp_path / 'x.pth')
 
 
-@pytest.mark.parametrize('code', policy._NUMBERS)
+@pytest.mark.parametrize('code', unpickling._NUMBERS)
 def test_numbers_load(code, tmp_path):
     array = np.arange(6).reshape(2, 3).astype(code)
     torch.save([array, array.T, array[1, 1], array[:0]], tmp_path / 'x.pth')
@@ -375,8 +376,8 @@ def test_array_is_filled_once(tmp_path):
 def test_state_cannot_change_a_number_type():
     """The ground that ``_number_type`` stands on, in the numpy installed."""
     laid_over = (3, '|', None, ('a',), {'a': (np.dtype('O'), 0)}, 8, 1, 63)
-    for code in policy._NUMBERS:
-        policy._number_type(code, False, True).__setstate__(laid_over)
+    for code in unpickling._NUMBERS:
+        unpickling._number_type(code, False, True).__setstate__(laid_over)
         assert np.dtype(code).fields is None
         assert not np.dtype(code).hasobject
 

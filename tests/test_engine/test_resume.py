@@ -36,9 +36,7 @@ def add_slow_student(model):
     import copy
 
     model.slow = copy.deepcopy(model.student).requires_grad_(False)
-    model.student.neck = torch.nn.Sequential(
-        model.student.neck, DropTuple()
-    )
+    model.student.neck = torch.nn.Sequential(model.student.neck, DropTuple())
     return model
 
 

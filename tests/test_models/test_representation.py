@@ -36,7 +36,10 @@ def vit(out_type='cls_token', kind='VisionTransformer', **head):
 
 def cnn(backbone, width, neck=GAP):
     return dict(
-        type='ImageClassifier', backbone=backbone, neck=neck, head=linear(width)
+        type='ImageClassifier',
+        backbone=backbone,
+        neck=neck,
+        head=linear(width),
     )
 
 
@@ -71,17 +74,17 @@ MODELS_AND_MAPS = {
         (3, 32, 32),
         {1: (4, 16, 16), 2: (8, 8, 8)},
     ),
-    'vit': (vit(), (3, 16, 16), {i: (12, 4, 4) for i in (1, 2, 3)}),
+    'vit': (vit(), (3, 16, 16), dict.fromkeys((1, 2, 3), (12, 4, 4))),
     'vit_hidden': (
-        vit(hidden_dim=7), (3, 16, 16), {i: (12, 4, 4) for i in (1, 2, 3)}
+        vit(hidden_dim=7), (3, 16, 16), dict.fromkeys((1, 2, 3), (12, 4, 4))
     ),
     'vit_avg': (
-        vit('avg_featmap'), (3, 16, 16), {i: (12, 4, 4) for i in (1, 2, 3)}
+        vit('avg_featmap'), (3, 16, 16), dict.fromkeys((1, 2, 3), (12, 4, 4))
     ),
     'beit': (
         vit('avg_featmap', 'BEiTViT'),
         (3, 16, 16),
-        {i: (12, 4, 4) for i in (1, 2, 3)},
+        dict.fromkeys((1, 2, 3), (12, 4, 4)),
     ),
 }  # fmt: skip
 

@@ -3,7 +3,8 @@ data_preprocessor = dict(
     num_classes=10,
     mean=[125.3, 123.0, 113.9],  # 255 * (0.4914, 0.4822, 0.4465)
     std=[63.0, 62.1, 66.7],  # 255 * (0.2470, 0.2435, 0.2616)
-    to_rgb=False)
+    to_rgb=False,
+)
 train_pipeline = [
     dict(type='RandomCrop', crop_size=32, padding=4),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
@@ -17,8 +18,10 @@ train_dataloader = dict(
         type='CIFAR10',
         data_root='data/cifar10',
         split='train',
-        pipeline=train_pipeline),
-    sampler=dict(type='DefaultSampler', shuffle=True))
+        pipeline=train_pipeline,
+    ),
+    sampler=dict(type='DefaultSampler', shuffle=True),
+)
 val_dataloader = dict(
     batch_size=256,
     num_workers=4,
@@ -26,8 +29,10 @@ val_dataloader = dict(
         type='CIFAR10',
         data_root='data/cifar10',
         split='test',
-        pipeline=test_pipeline),
-    sampler=dict(type='DefaultSampler', shuffle=False))
+        pipeline=test_pipeline,
+    ),
+    sampler=dict(type='DefaultSampler', shuffle=False),
+)
 test_dataloader = val_dataloader
 val_evaluator = dict(type='Accuracy', topk=(1, 5))
 test_evaluator = val_evaluator

@@ -3,7 +3,8 @@ data_preprocessor = dict(
     num_classes=100,
     mean=[129.3, 124.1, 112.4],  # 255 * (0.5071, 0.4867, 0.4408)
     std=[68.2, 65.4, 70.4],  # 255 * (0.2675, 0.2565, 0.2761)
-    to_rgb=False)
+    to_rgb=False,
+)
 train_pipeline = [
     dict(type='RandomCrop', crop_size=32, padding=4),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
@@ -17,8 +18,10 @@ train_dataloader = dict(
         type='CIFAR100',
         data_root='data/cifar100',
         split='train',
-        pipeline=train_pipeline),
-    sampler=dict(type='DefaultSampler', shuffle=True))
+        pipeline=train_pipeline,
+    ),
+    sampler=dict(type='DefaultSampler', shuffle=True),
+)
 val_dataloader = dict(
     batch_size=256,
     num_workers=4,
@@ -26,8 +29,10 @@ val_dataloader = dict(
         type='CIFAR100',
         data_root='data/cifar100',
         split='test',
-        pipeline=test_pipeline),
-    sampler=dict(type='DefaultSampler', shuffle=False))
+        pipeline=test_pipeline,
+    ),
+    sampler=dict(type='DefaultSampler', shuffle=False),
+)
 test_dataloader = val_dataloader
 val_evaluator = dict(type='Accuracy', topk=(1, 5))
 test_evaluator = val_evaluator

@@ -3,7 +3,8 @@
 data_preprocessor = dict(
     mean=[123.7, 116.3, 103.5],  # ImageNet's, RGB
     std=[58.4, 57.1, 57.4],
-    to_rgb=True)
+    to_rgb=True,
+)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(32, 32)),
@@ -23,8 +24,10 @@ train_dataloader = dict(
         type='CustomDataset',
         data_root='data/folder',
         data_prefix='train',
-        pipeline=train_pipeline),
-    sampler=dict(type='DefaultSampler', shuffle=True))
+        pipeline=train_pipeline,
+    ),
+    sampler=dict(type='DefaultSampler', shuffle=True),
+)
 val_dataloader = dict(
     batch_size=256,
     num_workers=4,
@@ -32,8 +35,10 @@ val_dataloader = dict(
         type='CustomDataset',
         data_root='data/folder',
         data_prefix='test',
-        pipeline=test_pipeline),
-    sampler=dict(type='DefaultSampler', shuffle=False))
+        pipeline=test_pipeline,
+    ),
+    sampler=dict(type='DefaultSampler', shuffle=False),
+)
 test_dataloader = val_dataloader
 val_evaluator = dict(type='Accuracy', topk=1)
 test_evaluator = val_evaluator

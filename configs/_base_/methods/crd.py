@@ -8,4 +8,7 @@ method = dict(
             num_negatives=16384,
             temperature=0.07,
             momentum=0.5,
-            loss_weight=0.8)))
+            loss_weight=0.8,
+        )
+    ),
+)

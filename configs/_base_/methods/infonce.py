@@ -4,5 +4,7 @@
 method = dict(
     task_weight=1.0,
     losses=dict(
-        infonce=dict(type='InfoNCELoss', temperature=0.1, level='feature')),
-    memories=dict(negatives=dict(type='FeatureQueue', size=2048)))
+        infonce=dict(type='InfoNCELoss', temperature=0.1, level='feature')
+    ),
+    memories=dict(negatives=dict(type='FeatureQueue', size=2048)),
+)

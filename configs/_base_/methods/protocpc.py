@@ -10,4 +10,7 @@ method = dict(
             prior_momentum=0.9,
             assignment='sinkhorn',
             sinkhorn_iterations=3,
-            loss_weight=1.75)))
+            loss_weight=1.75,
+        )
+    ),
+)

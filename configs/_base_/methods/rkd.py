@@ -2,4 +2,6 @@
 method = dict(
     task_weight=1.0,
     losses=dict(
-        rkd=dict(type='RKDLoss', distance_weight=25.0, angle_weight=50.0)))
+        rkd=dict(type='RKDLoss', distance_weight=25.0, angle_weight=50.0)
+    ),
+)

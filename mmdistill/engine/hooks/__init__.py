@@ -1,4 +1,5 @@
 """Hooks: they know attribute paths and events, and nothing of maths."""
+
 from mmdistill.engine.hooks.export_student_hook import ExportStudentHook
 from mmdistill.engine.hooks.model_hook import ModelHook
 from mmdistill.engine.hooks.momentum_update_hook import MomentumUpdateHook

@@ -5,7 +5,8 @@ import os.path as osp
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 
-from mmdistill.engine.checkpoint import atomic_save, load_file
+from mmdistill.engine.atomic import atomic_save
+from mmdistill.engine.checkpoint import load_file
 from mmdistill.engine.export import student_checkpoint
 from mmdistill.engine.hooks.model_hook import unwrap
 from mmdistill.registry import HOOKS
@@ -31,9 +32,9 @@ class ExportStudentHook(Hook):
     # After the metrics are there, before checkpoints are cleaned up.
     priority = 'LOW'
 
-    def __init__(self,
-                 metric: str = 'accuracy/top1',
-                 greater: bool = True) -> None:
+    def __init__(
+        self, metric: str = 'accuracy/top1', greater: bool = True
+    ) -> None:
         self.metric = metric
         self.greater = greater
         self._training = False
@@ -52,10 +53,12 @@ class ExportStudentHook(Hook):
         if self.metric not in metrics:
             raise KeyError(
                 f'ExportStudentHook.metric={self.metric!r} is none of the '
-                f'validation metrics {sorted(metrics)}; change it')
+                f'validation metrics {sorted(metrics)}; change it'
+            )
         score = float(metrics[self.metric])
-        if self._best is None or (score > self._best if self.greater else
-                                  score < self._best):
+        if self._best is None or (
+            score > self._best if self.greater else score < self._best
+        ):
             self._best = score
             self._write(runner, 'student_best.pth', score)
 
@@ -67,10 +70,12 @@ class ExportStudentHook(Hook):
     def _write(self, runner, name: str, score: float | None) -> None:
         checkpoint = student_checkpoint(unwrap(runner.model), runner.cfg)
         checkpoint['meta'].update(
-            epoch=runner.epoch, iter=runner.iter, score=score)
+            epoch=runner.epoch, iter=runner.iter, score=score
+        )
         dataset = runner.train_dataloader.dataset
         checkpoint['meta']['dataset_meta'] = dict(
-            getattr(dataset, 'metainfo', {}))
+            getattr(dataset, 'metainfo', {})
+        )
         path = osp.join(runner.work_dir, name)
         atomic_save(checkpoint, path)
         runner.logger.info(f'wrote the student to {path}')

@@ -52,25 +52,33 @@ class ModelHook(Hook):
         least, name = model.min_samples()
         last = len(loader.sampler) % (loader.batch_size or 1)
         endless = hasattr(loader.sampler, 'skip')
-        short = loader.batch_size if endless or loader.drop_last or not last \
+        short = (
+            loader.batch_size
+            if endless or loader.drop_last or not last
             else last
+        )
         if short is not None and short < least:
             raise ValueError(
                 f'losses.{name} needs at least {least} samples in a batch, '
                 f'but {len(loader.sampler)} samples a process in batches of '
                 f'{loader.batch_size} make one of {short}; set '
-                'train_dataloader.drop_last=True or another batch_size')
+                'train_dataloader.drop_last=True or another batch_size'
+            )
 
     @staticmethod
     def _check_uneven(loader) -> None:
         sampler = loader.sampler
-        if (torch.cuda.is_available() and get_world_size() > 1
-                and not getattr(sampler, 'round_up', True)
-                and len(loader.dataset) % get_world_size()):
+        if (
+            torch.cuda.is_available()
+            and get_world_size() > 1
+            and not getattr(sampler, 'round_up', True)
+            and len(loader.dataset) % get_world_size()
+        ):
             raise ValueError(
                 'with round_up=False the processes get batches of different '
                 'sizes, which memories cannot join on GPUs; set '
-                'train_dataloader.sampler.round_up=True')
+                'train_dataloader.sampler.round_up=True'
+            )
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         model = unwrap(runner.model)
@@ -80,10 +88,14 @@ class ModelHook(Hook):
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         model = unwrap(runner.model)
         before = checkpoint.get('meta', {}).get('teacher_sha256')
-        if (runner._resume and before is not None
-                and hasattr(model, 'teacher_fingerprint')
-                and model.teacher_fingerprint() != before):
+        if (
+            runner._resume
+            and before is not None
+            and hasattr(model, 'teacher_fingerprint')
+            and model.teacher_fingerprint() != before
+        ):
             raise ValueError(
                 'this run was started with another teacher (the SHA-256 of '
                 f'its weights was {before[:12]}…); resume with the same '
-                'model.teacher_ckpt, or start anew with load_from')
+                'model.teacher_ckpt, or start anew with load_from'
+            )

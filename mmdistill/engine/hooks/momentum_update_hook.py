@@ -48,23 +48,31 @@ class MomentumUpdateHook(Hook):
 
     priority = 'NORMAL'
 
-    def __init__(self,
-                 source: str,
-                 target: str,
-                 momentum: float = 0.996,
-                 end_momentum: float | None = None,
-                 schedule: str = 'constant',
-                 include_buffers: bool = False) -> None:
+    def __init__(
+        self,
+        source: str,
+        target: str,
+        momentum: float = 0.996,
+        end_momentum: float | None = None,
+        schedule: str = 'constant',
+        include_buffers: bool = False,
+    ) -> None:
         if schedule not in ('constant', 'cosine', 'linear'):
-            raise ValueError("schedule must be 'constant', 'cosine' or "
-                             f"'linear', got {schedule!r}")
+            raise ValueError(
+                "schedule must be 'constant', 'cosine' or "
+                f"'linear', got {schedule!r}"
+            )
         if schedule != 'constant' and end_momentum is None:
-            raise ValueError(f'schedule={schedule!r} needs end_momentum, the '
-                             'momentum at the end of training')
+            raise ValueError(
+                f'schedule={schedule!r} needs end_momentum, the '
+                'momentum at the end of training'
+            )
         for value in (momentum, end_momentum):
             if value is not None and not 0 <= value <= 1:
-                raise ValueError('momentum is the fraction kept and lies '
-                                 f'between 0 and 1, got {value}')
+                raise ValueError(
+                    'momentum is the fraction kept and lies '
+                    f'between 0 and 1, got {value}'
+                )
         self.source = source
         self.target = target
         self.momentum = momentum
@@ -88,7 +96,8 @@ class MomentumUpdateHook(Hook):
         if self._buffer not in model._buffers:
             device = next(model.parameters()).device
             model.register_buffer(
-                self._buffer, torch.zeros((), dtype=torch.long, device=device))
+                self._buffer, torch.zeros((), dtype=torch.long, device=device)
+            )
 
     def before_train(self, runner) -> None:
         model = unwrap(runner.model)
@@ -139,14 +148,16 @@ class MomentumUpdateHook(Hook):
             theirs = dict(getattr(source, f'named_{kind}')())
             ours = dict(getattr(target, f'named_{kind}')())
             differing = sorted(set(theirs) ^ set(ours)) + [
-                name for name in ours
+                name
+                for name in ours
                 if name in theirs and ours[name].shape != theirs[name].shape
             ]
             if differing:
                 raise ValueError(
                     f'MomentumUpdateHook cannot move {self.target!r} towards '
                     f'{self.source!r}: these {kind} do not pair up: '
-                    f'{differing[:8]}; the two need the same architecture')
+                    f'{differing[:8]}; the two need the same architecture'
+                )
             pairs[kind] = [(ours[name], theirs[name]) for name in ours]
         targets, sources = map(list, zip(*pairs['parameters'], strict=True))
         return targets, sources, pairs['buffers']
@@ -159,4 +170,5 @@ class MomentumUpdateHook(Hook):
             known = [name for name, _ in model.named_children()]
             raise ValueError(
                 f'MomentumUpdateHook.{key}={path!r} is no module of '
-                f'{type(model).__name__}, which has {known}') from error
+                f'{type(model).__name__}, which has {known}'
+            ) from error

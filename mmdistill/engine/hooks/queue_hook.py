@@ -33,8 +33,10 @@ class QueueHook(Hook):
         model = unwrap(runner.model)
         queues = getattr(model, 'memories', {})
         if not queues:
-            raise ValueError('QueueHook found no queue in model.memories; '
-                             'remove it from custom_hooks')
+            raise ValueError(
+                'QueueHook found no queue in model.memories; '
+                'remove it from custom_hooks'
+            )
         self._switch(queues, runner.epoch)
         if self.prefill == 0 or runner._resume:
             return
@@ -42,11 +44,13 @@ class QueueHook(Hook):
             if self.prefill > queue.size:
                 raise ValueError(
                     f'QueueHook(prefill={self.prefill}) exceeds '
-                    f'model.memories.{name}.size={queue.size}')
+                    f'model.memories.{name}.size={queue.size}'
+                )
         if self.prefill > len(runner.train_dataloader.dataset):
             raise ValueError(
                 f'QueueHook(prefill={self.prefill}) exceeds the training '
-                f'dataset, {len(runner.train_dataloader.dataset)} samples')
+                f'dataset, {len(runner.train_dataloader.dataset)} samples'
+            )
         with seeded(runner.seed):
             for batch in self._batches(runner):
                 model.prefill(batch)
@@ -69,4 +73,5 @@ class QueueHook(Hook):
             batch_size=loader.batch_size,
             sampler=DefaultSampler(loader.dataset, seed=runner.seed),
             num_workers=0,
-            collate_fn=loader.collate_fn)
+            collate_fn=loader.collate_fn,
+        )

@@ -42,7 +42,7 @@ class ResumeStateHook(Hook):
         loader = runner.train_dataloader
         # The seed may have come from the checkpoint.
         loader.dataset.seed = runner.seed
-        for part in (loader.sampler, ):
+        for part in (loader.sampler,):
             if hasattr(part, 'seed'):
                 part.seed = runner.seed
         sampler = getattr(loader.batch_sampler, 'sampler', None)
@@ -75,14 +75,17 @@ class ResumeStateHook(Hook):
             return
         states = checkpoint.get('random_state')
         if states is None:
-            runner.logger.warning('the checkpoint holds no random state: the '
-                                  'resumed run is not bit-equal')
+            runner.logger.warning(
+                'the checkpoint holds no random state: the '
+                'resumed run is not bit-equal'
+            )
         elif len(states) != get_world_size():
             runner.logger.warning(
                 f'the checkpoint was written by {len(states)} process(es), '
                 f'now there are {get_world_size()}: weights, memories and '
                 'schedules resume, random states and the split of the data '
-                'over processes do not')
+                'over processes do not'
+            )
         else:
             self._pending = states[get_rank()]
 
@@ -98,18 +101,29 @@ class ResumeStateHook(Hook):
     @staticmethod
     def _saves_now(hook: Hook, runner) -> bool:
         """Whether a CheckpointHook saves after this iteration."""
-        return (isinstance(hook, CheckpointHook) and not hook.by_epoch and
-                (hook.every_n_train_iters(runner, hook.interval) or
-                 (hook.save_last and hook.is_last_train_iter(runner))))
+        return (
+            isinstance(hook, CheckpointHook)
+            and not hook.by_epoch
+            and (
+                hook.every_n_train_iters(runner, hook.interval)
+                or (hook.save_last and hook.is_last_train_iter(runner))
+            )
+        )
 
 
 def _capture() -> dict:
     kind, keys, position, has_gauss, cached = np.random.get_state()
     state = dict(
         python=random.getstate(),
-        numpy=(kind, torch.from_numpy(keys.astype(np.int64)), position,
-               has_gauss, cached),
-        torch=torch.get_rng_state())
+        numpy=(
+            kind,
+            torch.from_numpy(keys.astype(np.int64)),
+            position,
+            has_gauss,
+            cached,
+        ),
+        torch=torch.get_rng_state(),
+    )
     if torch.cuda.is_available():
         state['cuda'] = torch.cuda.get_rng_state()
     return state

@@ -5,10 +5,8 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
-from mmdistill.engine.checkpoint import CheckpointError, state_dict_of
+from mmdistill.engine.checkpoint import load_strictly, state_dict_of
 from mmdistill.registry import HOOKS
-
-SHOWN = 10
 
 
 @HOOKS.register_module()
@@ -45,22 +43,6 @@ class StrictLoadHook(Hook):
         if is_distiller:
             model, state = model.student, of_student or state
 
-        shapes = {k: tuple(v.shape) for k, v in model.state_dict().items()}
-        misfits = []
-        try:
-            missing = model.load_state_dict(state, strict=False).missing_keys
-        except RuntimeError as error:
-            lines = str(error).splitlines()
-            misfits = [line.strip() for line in lines[1:] or lines]
-            missing = shapes.keys() - state.keys()
-        missing = sorted(
-            key for key in missing if not key.endswith('num_batches_tracked')
-        )
-        if not missing and not misfits:
-            return
-        wrong = [f'missing: {key} {shapes[key]}' for key in missing] + misfits
-        if len(wrong) > SHOWN:
-            wrong[SHOWN:] = [f'... and {len(wrong) - SHOWN} more']
         advice = (
             'Give the config that the checkpoint was trained with, or the '
             'checkpoint of this config.'
@@ -70,9 +52,5 @@ class StrictLoadHook(Hook):
                 'It is a full checkpoint of a distiller: give the config of '
                 "its training, or the student's export."
             )
-        raise CheckpointError(
-            f'the checkpoint {runner._load_from!r} does not fit: '
-            f'{len(missing)} of the {len(shapes)} tensors of '
-            f'{type(model).__name__} are missing, {len(misfits)} have another '
-            'shape\n  ' + '\n  '.join(wrong) + f'\n{advice}'
-        )
+        name = f'the checkpoint {runner._load_from!r}'
+        load_strictly(model, state, name, advice)

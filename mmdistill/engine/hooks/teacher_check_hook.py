@@ -39,24 +39,31 @@ class TeacherCheckHook(Hook):
             raise ValueError(
                 f'TeacherCheckHook needs a frozen teacher, which '
                 f'{type(model).__name__} does not have; remove it from '
-                'custom_hooks')
+                'custom_hooks'
+            )
         if runner.val_loop is None:
             if self.min_accuracy is not None:
                 raise ValueError(
                     'TeacherCheckHook.min_accuracy needs a validation set; '
                     'set val_dataloader, val_evaluator and val_cfg, or remove '
-                    'min_accuracy')
-            runner.logger.warning('there is no validation set: the teacher '
-                                  'was not checked')
+                    'min_accuracy'
+                )
+            runner.logger.warning(
+                'there is no validation set: the teacher was not checked'
+            )
             return
         loop = runner.val_loop
         for batch in loop.dataloader:
             loop.evaluator.process(
-                data_samples=model.predict_teacher(batch), data_batch=batch)
+                data_samples=model.predict_teacher(batch), data_batch=batch
+            )
         metrics = loop.evaluator.evaluate(len(loop.dataloader.dataset))
         metrics = {f'teacher/{name}': v for name, v in metrics.items()}
-        runner.logger.info('  '.join(f'{name}: {value:.4f}'
-                                     for name, value in metrics.items()))
+        runner.logger.info(
+            '  '.join(
+                f'{name}: {value:.4f}' for name, value in metrics.items()
+            )
+        )
         runner.visualizer.add_scalars(metrics, step=runner.iter)
         self._require(metrics, model.teacher_ckpt)
 
@@ -68,11 +75,13 @@ class TeacherCheckHook(Hook):
             raise ValueError(
                 f'TeacherCheckHook.min_accuracy needs the metric '
                 f'{self.metric!r}, but val_evaluator gives {sorted(metrics)}; '
-                "use dict(type='Accuracy')")
+                "use dict(type='Accuracy')"
+            )
         if accuracy < self.min_accuracy:
             raise RuntimeError(
                 f'the teacher reaches {accuracy:.2f} % on the validation set, '
                 f'below min_accuracy={self.min_accuracy}; check '
                 f'model.teacher_ckpt ({ckpt!r}), its classes and '
                 'model.teacher_preprocessor, or lower '
-                'TeacherCheckHook.min_accuracy')
+                'TeacherCheckHook.min_accuracy'
+            )

@@ -1,4 +1,5 @@
 """Who learns from whom: one scheme per file."""
+
 from mmdistill.models.distillers.offline import OfflineDistiller
 
 __all__ = ['OfflineDistiller']

@@ -10,7 +10,7 @@ from mmengine.model import BaseModel
 from mmpretrain.models.heads import ClsHead
 from torch import Tensor, nn
 
-from mmdistill.engine.checkpoint import CheckpointError
+from mmdistill.engine.checkpoint import load_strictly
 from mmdistill.models.memories import InstanceBank
 from mmdistill.ops import all_reduce_sum, world_size
 from mmdistill.registry import MODELS
@@ -31,14 +31,17 @@ class BaseDistiller(BaseModel):
         init_cfg: MMEngine's initialisation config.
     """
 
-    def __init__(self,
-                 student: dict | nn.Module,
-                 data_preprocessor: dict | nn.Module | None = None,
-                 init_cfg: dict | None = None) -> None:
+    def __init__(
+        self,
+        student: dict | nn.Module,
+        data_preprocessor: dict | nn.Module | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
         if isinstance(student, dict):
             student = copy.deepcopy(student)
             data_preprocessor = data_preprocessor or student.get(
-                'data_preprocessor')
+                'data_preprocessor'
+            )
         super().__init__(_preprocessor(data_preprocessor), init_cfg)
         #: The student as a model of its own; None if it was given built.
         self.student_cfg = None
@@ -50,24 +53,27 @@ class BaseDistiller(BaseModel):
         self.losses = nn.ModuleDict()
         self._register_load_state_dict_pre_hook(self._check_student_keys)
 
-    def forward(self,
-                inputs: Tensor,
-                data_samples: list | None = None,
-                mode: str = 'tensor',
-                **kwargs: Any) -> Any:
+    def forward(
+        self,
+        inputs: Tensor,
+        data_samples: list | None = None,
+        mode: str = 'tensor',
+        **kwargs: Any,
+    ) -> Any:
         """Losses in mode 'loss', else whatever the student answers."""
         if mode == 'loss':
             return self.loss(inputs, data_samples, **kwargs)
         return self.student(inputs, data_samples, mode=mode)
 
-    def loss(self, inputs: Tensor, data_samples: list,
-             **kwargs: Any) -> dict[str, Tensor]:
+    def loss(
+        self, inputs: Tensor, data_samples: list, **kwargs: Any
+    ) -> dict[str, Tensor]:
         """Every loss by its name; a scheme defines it."""
         raise NotImplementedError
 
     def parse_losses(
-            self,
-            losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        self, losses: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Sum all losses and log each under its own name."""
         total = sum(losses.values())
         return total, OrderedDict({TOTAL: total, **losses})
@@ -77,8 +83,9 @@ class BaseDistiller(BaseModel):
         return self.student.extract_feat(inputs, **kwargs)
 
     # What a batch says ------------------------------------------------------
-    def batch_fields(self, data_samples: Sequence,
-                     device: torch.device) -> dict[str, Tensor]:
+    def batch_fields(
+        self, data_samples: Sequence, device: torch.device
+    ) -> dict[str, Tensor]:
         """Labels (-1 where unknown) and sample indices of a batch.
 
         Shape:
@@ -87,17 +94,22 @@ class BaseDistiller(BaseModel):
         fields = {}
         samples = data_samples or ()
         if any('gt_label' in sample for sample in samples):
-            fields['label'] = torch.cat([
-                sample.gt_label if 'gt_label' in sample else torch.tensor(
-                    [-1], device=device) for sample in samples
-            ]).to(device)
+            fields['label'] = torch.cat(
+                [
+                    sample.gt_label
+                    if 'gt_label' in sample
+                    else torch.tensor([-1], device=device)
+                    for sample in samples
+                ]
+            ).to(device)
         if samples and all('sample_idx' in sample for sample in samples):
             index = torch.tensor([sample.sample_idx for sample in samples])
             fields['sample_idx'] = index.to(device, non_blocking=True)
         return fields
 
-    def task_loss(self, logits: Tensor, data_samples: Sequence,
-                  label: Tensor | None) -> Tensor:
+    def task_loss(
+        self, logits: Tensor, data_samples: Sequence, label: Tensor | None
+    ) -> Tensor:
         """The head's own loss, as the mean over labelled rows (0 for none).
 
         With several processes it is their joined batch's mean once DDP has
@@ -106,7 +118,8 @@ class BaseDistiller(BaseModel):
         if label is None:
             raise ValueError(
                 'the task loss needs labels but no sample of this batch has '
-                'one; use a labelled dataset or set model.task_weight=0')
+                'one; use a labelled dataset or set model.task_weight=0'
+            )
         head = self.student.head
         known = (label >= 0).to(logits.dtype)
         count = all_reduce_sum(known.sum()) / world_size()
@@ -118,18 +131,21 @@ class BaseDistiller(BaseModel):
             logits.float(),
             target,
             weight=known.float(),
-            avg_factor=count.clamp(min=1 / world_size()).float())
+            avg_factor=count.clamp(min=1 / world_size()).float(),
+        )
 
     def check_task_head(self) -> None:
         """Raise if the student's head keeps its loss to itself."""
         head = getattr(self.student, 'head', None)
-        if not isinstance(head, ClsHead) or (type(head)._get_loss
-                                             is not ClsHead._get_loss):
+        if not isinstance(head, ClsHead) or (
+            type(head)._get_loss is not ClsHead._get_loss
+        ):
             raise ValueError(
                 'the task loss is taken on the class scores that the losses '
                 'see, so model.student.head must be a ClsHead with a '
                 f'loss_module, got {type(head).__name__}; use another head '
-                'or set model.task_weight=0')
+                'or set model.task_weight=0'
+            )
 
     # What surrounds training ------------------------------------------------
     def learn_dataset(self, num_samples: int, labels: Tensor | None) -> None:
@@ -143,22 +159,29 @@ class BaseDistiller(BaseModel):
         """
         for name, loss in self.losses.items():
             banks = [m for m in loss.modules() if isinstance(m, InstanceBank)]
-            if 'label' in getattr(loss, 'needs', ()) and (
-                    banks or labels is not None) and (
-                        labels is None or not labels.ge(0).any()):
+            if (
+                'label' in getattr(loss, 'needs', ())
+                and (banks or labels is not None)
+                and (labels is None or not labels.ge(0).any())
+            ):
                 raise ValueError(
                     f'losses.{name} ({type(loss).__name__}) needs labels, but '
                     'train_dataloader.dataset gives none; use a labelled '
                     'dataset, or an option of the loss that does without '
-                    '(exclude_class=False)')
+                    '(exclude_class=False)'
+                )
             for bank in banks:
                 bank.learn(num_samples, labels)
 
     def min_samples(self) -> tuple[int, str]:
         """The smallest batch that every loss takes, and the loss it is for."""
-        return max(((getattr(loss, 'min_samples', 1), name)
-                    for name, loss in self.losses.items()),
-                   default=(1, ''))
+        return max(
+            (
+                (getattr(loss, 'min_samples', 1), name)
+                for name, loss in self.losses.items()
+            ),
+            default=(1, ''),
+        )
 
     def _check_student_keys(self, state_dict: dict, prefix: str, *_) -> None:
         """Take exported students; refuse to leave a student tensor random."""
@@ -166,28 +189,23 @@ class BaseDistiller(BaseModel):
         if not any(key.startswith(inner) for key in state_dict):
             for key in list(state_dict):
                 if key.startswith(prefix):
-                    state_dict[inner + key[len(prefix):]] = state_dict.pop(key)
+                    state_dict[inner + key[len(prefix) :]] = state_dict.pop(
+                        key
+                    )
             for key, value in self.state_dict().items():
                 if not key.startswith('student.'):
                     state_dict[prefix + key] = value
-        expected = {
-            inner + key: tuple(value.shape)
-            for key, value in self.student.state_dict().items()
-            if not key.endswith('num_batches_tracked')
-        }
-        missing = [key for key in expected if key not in state_dict]
-        misfits = [
-            f'{key}: {tuple(state_dict[key].shape)} instead of {shape}'
-            for key, shape in expected.items()
-            if key in state_dict and tuple(state_dict[key].shape) != shape
-        ]
-        if missing or misfits:
-            raise CheckpointError(
-                f'the checkpoint does not fit model.student: '
-                f'{len(missing)} of {len(expected)} tensors are missing '
-                f'{missing[:10]}, {len(misfits)} have another shape '
-                f'{misfits[:10]}; give the config that the checkpoint was '
-                'trained with, or the checkpoint of this config')
+        load_strictly(
+            self.student,
+            {
+                key[len(inner) :]: value
+                for key, value in state_dict.items()
+                if key.startswith(inner)
+            },
+            'the checkpoint',
+            'Give the config that the checkpoint was trained with, or the '
+            'checkpoint of this config.',
+        )
 
 
 def _preprocessor(cfg: dict | nn.Module | None) -> nn.Module:

@@ -6,17 +6,32 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmdistill.models.distillers.base import (TOTAL, BaseDistiller, _build,
-                                              _preprocessor)
+from mmdistill.models.distillers.base import (
+    TOTAL,
+    BaseDistiller,
+    _build,
+    _preprocessor,
+)
 from mmdistill.models.distillers.preprocessor import PairPreprocessor
-from mmdistill.models.distillers.teacher import (fingerprint, freeze,
-                                                 is_missing_file,
-                                                 load_teacher)
-from mmdistill.models.distillers.wiring import (Edge, Side, build_loss,
-                                                check_needs,
-                                                remembered_widths, wants_maps)
-from mmdistill.models.representation import (Representation,
-                                             RepresentationReader, evaluating)
+from mmdistill.models.distillers.teacher import (
+    fingerprint,
+    freeze,
+    is_missing_file,
+    load_teacher,
+)
+from mmdistill.models.distillers.wiring import (
+    Edge,
+    Side,
+    build_loss,
+    check_needs,
+    remembered_widths,
+    wants_maps,
+)
+from mmdistill.models.representation import (
+    Representation,
+    RepresentationReader,
+    evaluating,
+)
 from mmdistill.ops import after_backward, full_precision
 from mmdistill.registry import MODELS
 
@@ -58,22 +73,25 @@ class OfflineDistiller(BaseDistiller):
                    losses=dict(kd=dict(type='KDLoss')))
     """
 
-    def __init__(self,
-                 student: dict | nn.Module,
-                 teacher: dict | nn.Module,
-                 losses: dict[str, dict],
-                 teacher_ckpt: str | None = None,
-                 task_weight: float = 1.0,
-                 memories: dict[str, dict] | None = None,
-                 data_preprocessor: dict | nn.Module | None = None,
-                 teacher_preprocessor: dict | nn.Module | None = None,
-                 input_size: Sequence[int] = (3, 32, 32),
-                 teacher_input_size: Sequence[int] | None = None,
-                 init_cfg: dict | None = None) -> None:
+    def __init__(
+        self,
+        student: dict | nn.Module,
+        teacher: dict | nn.Module,
+        losses: dict[str, dict],
+        teacher_ckpt: str | None = None,
+        task_weight: float = 1.0,
+        memories: dict[str, dict] | None = None,
+        data_preprocessor: dict | nn.Module | None = None,
+        teacher_preprocessor: dict | nn.Module | None = None,
+        input_size: Sequence[int] = (3, 32, 32),
+        teacher_input_size: Sequence[int] | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(student, data_preprocessor, init_cfg)
         if teacher_preprocessor is not None:
             self.data_preprocessor = PairPreprocessor(
-                self.data_preprocessor, _preprocessor(teacher_preprocessor))
+                self.data_preprocessor, _preprocessor(teacher_preprocessor)
+            )
         self.task_weight = task_weight
         if task_weight:
             self.check_task_head()
@@ -83,53 +101,76 @@ class OfflineDistiller(BaseDistiller):
         self._teacher_ready = False
         if not is_missing_file(teacher_ckpt):
             self._load_teacher()
-        self._read_student = RepresentationReader(self.student,
-                                                  'model.student')
-        self._read_teacher = RepresentationReader(self.teacher,
-                                                  'model.teacher')
-        self._wire(losses, memories or {}, input_size, teacher_input_size
-                   or input_size)
+        self._read_student = RepresentationReader(
+            self.student, 'model.student'
+        )
+        self._read_teacher = RepresentationReader(
+            self.teacher, 'model.teacher'
+        )
+        self._wire(
+            losses,
+            memories or {},
+            input_size,
+            teacher_input_size or input_size,
+        )
 
     def _load_teacher(self) -> None:
         load_teacher(self.teacher, self.teacher_ckpt)
         freeze(self.teacher)
         self._teacher_ready = True
 
-    def _wire(self, losses: dict, memories: dict, input_size: Sequence[int],
-              teacher_input_size: Sequence[int]) -> None:
+    def _wire(
+        self,
+        losses: dict,
+        memories: dict,
+        input_size: Sequence[int],
+        teacher_input_size: Sequence[int],
+    ) -> None:
         """Build losses and memories that fit what the two models give."""
         if not losses and not self.task_weight:
-            raise ValueError('model.losses is empty and model.task_weight is '
-                             '0: there is nothing to learn')
+            raise ValueError(
+                'model.losses is empty and model.task_weight is '
+                '0: there is nothing to learn'
+            )
         taken = {TOTAL, TASK} & set(losses)
         if taken:
-            raise ValueError(f'a loss may not be named {sorted(taken)}: the '
-                             'log uses it; rename it in model.losses')
+            raise ValueError(
+                f'a loss may not be named {sorted(taken)}: the '
+                'log uses it; rename it in model.losses'
+            )
         with_maps = wants_maps(losses)
         student = Side('student', self._read_student, input_size, with_maps)
-        teacher = Side('teacher', self._read_teacher, teacher_input_size,
-                       with_maps)
+        teacher = Side(
+            'teacher', self._read_teacher, teacher_input_size, with_maps
+        )
         self._edges: dict[str, Edge] = {}
         for name, cfg in losses.items():
             self.losses[name], self._edges[name] = build_loss(
-                name, cfg, student, teacher)
+                name, cfg, student, teacher
+            )
             check_needs(name, self.losses[name], self._edges[name], memories)
         for i, side in enumerate((student, teacher)):
             side.reader.numbers = tuple(
-                sorted({n for e in self._edges.values() for n in e.maps[i]}))
+                sorted({n for e in self._edges.values() for n in e.maps[i]})
+            )
 
         widths: dict[str, int] = {}
         for name, loss in self.losses.items():
             widths.update(
-                remembered_widths(loss, self._edges[name], student, teacher))
+                remembered_widths(loss, self._edges[name], student, teacher)
+            )
         unused = set(memories) - set(widths)
         if unused:
-            raise ValueError(f'model.memories names {sorted(unused)}, which '
-                             'no loss needs; remove them')
-        self.memories = nn.ModuleDict({
-            name: MODELS.build({'dim': widths[name], **cfg})
-            for name, cfg in memories.items()
-        })
+            raise ValueError(
+                f'model.memories names {sorted(unused)}, which '
+                'no loss needs; remove them'
+            )
+        self.memories = nn.ModuleDict(
+            {
+                name: MODELS.build({'dim': widths[name], **cfg})
+                for name, cfg in memories.items()
+            }
+        )
 
     # The teacher stays outside the module tree -----------------------------
     def _apply(self, fn: Callable, *args: Any, **kwargs: Any) -> nn.Module:
@@ -150,7 +191,8 @@ class OfflineDistiller(BaseDistiller):
         inputs = prepared['inputs']
         if isinstance(self.data_preprocessor, PairPreprocessor):
             inputs = self.data_preprocessor.teacher(
-                dict(inputs=data['inputs']), False)['inputs']
+                dict(inputs=data['inputs']), False
+            )['inputs']
         return self.teacher(inputs, prepared['data_samples'], mode='predict')
 
     def teacher_fingerprint(self) -> str:
@@ -158,10 +200,12 @@ class OfflineDistiller(BaseDistiller):
         return fingerprint(self.teacher)
 
     # One step ---------------------------------------------------------------
-    def loss(self,
-             inputs: Tensor,
-             data_samples: list | None = None,
-             teacher_inputs: Tensor | None = None) -> dict[str, Tensor]:
+    def loss(
+        self,
+        inputs: Tensor,
+        data_samples: list | None = None,
+        teacher_inputs: Tensor | None = None,
+    ) -> dict[str, Tensor]:
         """Every loss by its name, the task's first.
 
         Args:
@@ -173,11 +217,13 @@ class OfflineDistiller(BaseDistiller):
         fields = self.batch_fields(data_samples, inputs.device)
         student = self._read_student(inputs)
         teacher = self.represent_teacher(
-            inputs if teacher_inputs is None else teacher_inputs)
+            inputs if teacher_inputs is None else teacher_inputs
+        )
         losses = {}
         if self.task_weight:
             losses[TASK] = self.task_weight * self.task_loss(
-                student.logits, data_samples, fields.get('label'))
+                student.logits, data_samples, fields.get('label')
+            )
         for name in self.losses:
             losses[name] = self._compare(name, student, teacher, fields)
         return losses
@@ -189,9 +235,13 @@ class OfflineDistiller(BaseDistiller):
             self._load_teacher()
         return self._read_teacher(inputs)
 
-    def _compare(self, name: str, student: Representation,
-                 teacher: Representation,
-                 fields: dict[str, Tensor]) -> Tensor:
+    def _compare(
+        self,
+        name: str,
+        student: Representation,
+        teacher: Representation,
+        fields: dict[str, Tensor],
+    ) -> Tensor:
         loss, edge = self.losses[name], self._edges[name]
         s = edge.select(0, self._read_student.numbers, student)
         t = edge.select(1, self._read_teacher.numbers, teacher)
@@ -206,7 +256,8 @@ class OfflineDistiller(BaseDistiller):
                     f'losses.{name} ({type(loss).__name__}) needs {need!r}, '
                     'which no sample of this batch has; use a dataset that '
                     f'gives it and PackInputs with {need!r} among its '
-                    'meta_keys')
+                    'meta_keys'
+                )
         value = _in_full_precision(loss, s, t, needed)
         if self.training and hasattr(loss, 'remember'):
             rows = loss.remember(s, t)
@@ -231,11 +282,14 @@ class OfflineDistiller(BaseDistiller):
                 self._enqueue(
                     loss.remember(
                         edge.select(0, self._read_student.numbers, student),
-                        edge.select(1, self._read_teacher.numbers, teacher)))
+                        edge.select(1, self._read_teacher.numbers, teacher),
+                    )
+                )
 
 
 @full_precision
-def _in_full_precision(loss: nn.Module, student: Any, teacher: Any,
-                       needed: dict[str, Tensor]) -> Tensor:
+def _in_full_precision(
+    loss: nn.Module, student: Any, teacher: Any, needed: dict[str, Tensor]
+) -> Tensor:
     """Also losses that do not see to it themselves run in float32."""
     return loss(student, teacher, **needed)

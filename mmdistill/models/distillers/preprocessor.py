@@ -21,7 +21,8 @@ class PairPreprocessor(BaseDataPreprocessor):
             raise ValueError(
                 'data_preprocessor.batch_augments mixes images at random, so '
                 'the teacher would see other images than the student; leave '
-                'out model.teacher_preprocessor or the batch augmentation')
+                'out model.teacher_preprocessor or the batch augmentation'
+            )
         self.student = student
         self.teacher = teacher
 
@@ -29,5 +30,6 @@ class PairPreprocessor(BaseDataPreprocessor):
         prepared = self.student(data, training)
         if training:
             prepared['teacher_inputs'] = self.teacher(
-                dict(inputs=data['inputs']), training)['inputs']
+                dict(inputs=data['inputs']), training
+            )['inputs']
         return prepared

@@ -1,4 +1,5 @@
 """A frozen teacher: built, loaded and checked; never trained."""
+
 from __future__ import annotations
 
 import hashlib
@@ -8,7 +9,7 @@ from mmengine.logging import print_log
 from mmengine.runner.checkpoint import _load_checkpoint
 from torch import nn
 
-from mmdistill.engine.checkpoint import CheckpointError, state_dict_of
+from mmdistill.engine.checkpoint import load_strictly, state_dict_of
 
 
 def freeze(model: nn.Module) -> nn.Module:
@@ -18,8 +19,11 @@ def freeze(model: nn.Module) -> nn.Module:
 
 def is_missing_file(ckpt: str | None) -> bool:
     """Whether ``ckpt`` names a local file that is not there."""
-    return (ckpt is not None and '://' not in ckpt
-            and not os.path.isfile(os.path.expanduser(ckpt)))
+    return (
+        ckpt is not None
+        and '://' not in ckpt
+        and not os.path.isfile(os.path.expanduser(ckpt))
+    )
 
 
 def load_teacher(teacher: nn.Module, ckpt: str | None) -> None:
@@ -41,39 +45,31 @@ def load_teacher(teacher: nn.Module, ckpt: str | None) -> None:
                 'model.teacher_ckpt is not set and model.teacher has no '
                 'init_cfg: the teacher is a random network',
                 logger='current',
-                level=30)
+                level=30,
+            )
         return
     if is_missing_file(ckpt):
         raise FileNotFoundError(
             f'the teacher checkpoint {ckpt!r} does not exist; train the '
-            'teacher first or set model.teacher_ckpt to its checkpoint')
+            'teacher first or set model.teacher_ckpt to its checkpoint'
+        )
     state = state_dict_of(_load_checkpoint(ckpt, map_location='cpu'), ckpt)
     student = 'student.'
     if any(key.startswith(student) for key in state):
         state = {
-            key[len(student):]: value
-            for key, value in state.items() if key.startswith(student)
+            key[len(student) :]: value
+            for key, value in state.items()
+            if key.startswith(student)
         }
-    expected = {key: value.shape for key, value in teacher.state_dict().items()}
-    misfits = [
-        f'{key}: {tuple(state[key].shape)} in the file, {tuple(shape)} in the '
-        'config' for key, shape in expected.items()
-        if key in state and state[key].shape != shape
-    ]
-    if misfits:
-        classes = ' (another number of classes: model.teacher.head.' \
-            'num_classes)' if all('head' in m for m in misfits) else ''
-        raise CheckpointError(_message(ckpt, f'shapes differ{classes}',
-                                       misfits))
-    missing, unexpected = teacher.load_state_dict(state, strict=False)
-    missing = [k for k in missing if not k.endswith('num_batches_tracked')]
-    if missing or unexpected:
-        raise CheckpointError(
-            _message(
-                ckpt, f'{len(missing)} tensors of the config are missing and '
-                f'{len(unexpected)} of the file are left over',
-                [f'missing {k}' for k in missing] +
-                [f'left over {k}' for k in unexpected]))
+    load_strictly(
+        teacher,
+        state,
+        f'the teacher checkpoint {ckpt!r}',
+        'Set model.teacher to the architecture and the number of classes '
+        '(model.teacher.head.num_classes) of the file, or model.teacher_ckpt '
+        'to a file of this teacher.',
+        whole=True,
+    )
 
 
 def fingerprint(teacher: nn.Module) -> str:
@@ -81,14 +77,7 @@ def fingerprint(teacher: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, value in sorted(teacher.state_dict().items()):
         digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().view(-1).numpy()
-                      .tobytes())
+        digest.update(
+            value.detach().cpu().contiguous().view(-1).numpy().tobytes()
+        )
     return digest.hexdigest()
-
-
-def _message(ckpt: str, what: str, keys: list[str]) -> str:
-    shown = ''.join(f'\n  {key}' for key in keys[:12])
-    more = f'\n  and {len(keys) - 12} more' if len(keys) > 12 else ''
-    return (f'the teacher checkpoint {ckpt!r} does not match model.teacher: '
-            f'{what}; set model.teacher to the architecture of the file, or '
-            f'model.teacher_ckpt to a file of this one:{shown}{more}')

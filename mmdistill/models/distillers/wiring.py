@@ -1,4 +1,5 @@
 """From a config of losses to losses that fit the two models."""
+
 from __future__ import annotations
 
 import difflib
@@ -8,10 +9,12 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from mmdistill.models.representation import (Representation,
-                                             RepresentationReader)
+from mmdistill.models.representation import (
+    Representation,
+    RepresentationReader,
+)
 from mmdistill.registry import MODELS
 
 LEVELS = tuple(field.name for field in fields(Representation))
@@ -29,8 +32,13 @@ class Side:
         with_maps: whether any loss compares maps.
     """
 
-    def __init__(self, name: str, reader: RepresentationReader,
-                 input_size: Sequence[int], with_maps: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        reader: RepresentationReader,
+        input_size: Sequence[int],
+        with_maps: bool,
+    ) -> None:
         self.name = name
         self.reader = reader
         self.dry, self.map_shapes = reader.dry_run(input_size, with_maps)
@@ -38,12 +46,14 @@ class Side:
     def levels(self) -> list[str]:
         """The levels that this model has."""
         return [
-            level for level in LEVELS
+            level
+            for level in LEVELS
             if level == 'maps' or getattr(self.dry, level) is not None
         ]
 
-    def choose_maps(self, choice: str | Sequence[int],
-                    who: str) -> tuple[int, ...]:
+    def choose_maps(
+        self, choice: str | Sequence[int], who: str
+    ) -> tuple[int, ...]:
         """The numbers of the maps that a loss chooses.
 
         Args:
@@ -54,12 +64,14 @@ class Side:
         names = dict(
             stages=[n for n in numbers if n > 0],
             last=numbers[-1:],
-            all=numbers)
+            all=numbers,
+        )
         if isinstance(choice, str):
             if choice not in names:
                 raise ValueError(
-                    f"{who}.maps must be one of {sorted(names)} or a list of "
-                    f'numbers, got {choice!r}')
+                    f'{who}.maps must be one of {sorted(names)} or a list of '
+                    f'numbers, got {choice!r}'
+                )
             chosen = names[choice]
         else:
             chosen = [
@@ -71,14 +83,16 @@ class Side:
             raise ValueError(
                 f'{who}.maps asks for {missing}{stem}, but the {self.name} '
                 f'({type(self.reader.model.backbone).__name__}) gives '
-                f'{numbers}; change {who}.maps')
+                f'{numbers}; change {who}.maps'
+            )
         for number in chosen:
             shape = self.map_shapes[number]
             if len(shape) != 4:
                 raise ValueError(
                     f'{who} compares maps (N, C, H, W), but output {number} '
                     f'of model.{self.name}.backbone has shape {shape}; let '
-                    'the backbone give maps and pool them in a neck')
+                    'the backbone give maps and pool them in a neck'
+                )
         return tuple(chosen)
 
 
@@ -90,8 +104,9 @@ class Edge:
     needs: tuple[str, ...]
     maps: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
 
-    def select(self, side: int, numbers: Sequence[int],
-               representation: Representation) -> Any:
+    def select(
+        self, side: int, numbers: Sequence[int], representation: Representation
+    ) -> Any:
         """This loss's tensors of one side (0 student, 1 teacher).
 
         Args:
@@ -108,11 +123,13 @@ def wants_maps(losses: Mapping[str, Any]) -> bool:
     """Whether any loss compares maps."""
     return any(
         _level_of(_class_of(f'losses.{name}', loss), loss) == 'maps'
-        for name, loss in losses.items())
+        for name, loss in losses.items()
+    )
 
 
-def build_loss(name: str, cfg: dict | nn.Module, student: Side,
-               teacher: Side) -> tuple[nn.Module, Edge]:
+def build_loss(
+    name: str, cfg: dict | nn.Module, student: Side, teacher: Side
+) -> tuple[nn.Module, Edge]:
     """Build a loss that fits both models, or say what it lacks.
 
     Widths that the config leaves out (``student_dim``, ``teacher_dim``,
@@ -128,15 +145,18 @@ def build_loss(name: str, cfg: dict | nn.Module, student: Side,
     cls = _class_of(who, cfg)
     level = _level_of(cls, cfg)
     if level not in LEVELS:
-        raise ValueError(f'{who} ({cls.__name__}) must name its level, one '
-                         f'of {LEVELS}, as a class attribute; got {level!r}')
+        raise ValueError(
+            f'{who} ({cls.__name__}) must name its level, one '
+            f'of {LEVELS}, as a class attribute; got {level!r}'
+        )
     for side in (student, teacher):
         if level not in side.levels():
             raise ValueError(
                 f'{who} ({cls.__name__}) compares {level!r}, which the '
                 f'{side.name} ({type(side.reader.model).__name__}) does not '
                 f'have; it has {side.levels()}. Choose another loss or '
-                f'level, or give model.{side.name} a part that makes it')
+                f'level, or give model.{side.name} a part that makes it'
+            )
     maps = ((), ())
     if level == 'maps':
         maps = _paired_maps(who, cls, cfg, student, teacher)
@@ -152,28 +172,30 @@ def build_loss(name: str, cfg: dict | nn.Module, student: Side,
         inferred = dict(
             student_dim=widths[0],
             teacher_dim=widths[1],
-            num_prototypes=widths[0])
+            num_prototypes=widths[0],
+        )
     if level == 'logits' and widths[0] != widths[1]:
         raise ValueError(
             f'{who} ({cls.__name__}) compares class scores one to one, but '
             f'the student gives {widths[0]} and the teacher {widths[1]}; set '
             'model.student.head.num_classes and model.teacher.head.'
-            'num_classes alike, or use a loss of another level')
+            'num_classes alike, or use a loss of another level'
+        )
     if isinstance(cfg, nn.Module):
         loss = cfg
     else:
         known = inspect.signature(cls).parameters
-        loss = MODELS.build({
-            **{k: v for k, v in inferred.items() if k in known},
-            **cfg
-        })
+        loss = MODELS.build(
+            {**{k: v for k, v in inferred.items() if k in known}, **cfg}
+        )
     edge = Edge(level, tuple(getattr(loss, 'needs', ())), maps)
     _check_arguments(who, loss, edge)
     return loss, edge
 
 
-def check_needs(name: str, loss: nn.Module, edge: Edge,
-                memories: Mapping[str, Any]) -> None:
+def check_needs(
+    name: str, loss: nn.Module, edge: Edge, memories: Mapping[str, Any]
+) -> None:
     """Raise if nothing gives a loss what it names in ``needs``."""
     for need in edge.needs:
         if need in BATCH_FIELDS:
@@ -183,22 +205,28 @@ def check_needs(name: str, loss: nn.Module, edge: Edge,
             raise ValueError(
                 f'{who} needs {need!r}, which is neither a batch field '
                 f'{BATCH_FIELDS} nor a memory; add it as model.memories='
-                f"dict({need}=dict(type='FeatureQueue', size=...))")
+                f"dict({need}=dict(type='FeatureQueue', size=...))"
+            )
         if not hasattr(loss, 'remember'):
             raise ValueError(
                 f'{who} needs the memory {need!r} but has no method '
-                'remember(student, teacher) that returns its new rows')
+                'remember(student, teacher) that returns its new rows'
+            )
 
 
-def remembered_widths(loss: nn.Module, edge: Edge, student: Side,
-                      teacher: Side) -> dict[str, int]:
+def remembered_widths(
+    loss: nn.Module, edge: Edge, student: Side, teacher: Side
+) -> dict[str, int]:
     """Width of the rows that a loss puts into each memory, by its name."""
     if not hasattr(loss, 'remember'):
         return {}
     with torch.no_grad():
         rows = loss.remember(
-            *(edge.select(i, side.reader.numbers, side.dry)
-              for i, side in enumerate((student, teacher))))
+            *(
+                edge.select(i, side.reader.numbers, side.dry)
+                for i, side in enumerate((student, teacher))
+            )
+        )
     return {name: row.shape[1] for name, row in rows.items()}
 
 
@@ -219,14 +247,18 @@ def _class_of(who: str, cfg: dict | nn.Module) -> type:
             f'{"did you mean " + ", ".join(near) if near else "known"}'
             f'{"?" if near else ": " + ", ".join(names)} A loss of your own '
             'must be registered in MODELS and its module listed in '
-            'custom_imports')
+            'custom_imports'
+        )
     return cls
 
 
 def _loss_names() -> list[str]:
     """Registered names that distillers can use: parts that have a level."""
-    return sorted(name for name, part in MODELS.module_dict.items()
-                  if hasattr(part, 'level'))
+    return sorted(
+        name
+        for name, part in MODELS.module_dict.items()
+        if hasattr(part, 'level')
+    )
 
 
 def _level_of(cls: type, cfg: dict | nn.Module) -> str | None:
@@ -235,8 +267,9 @@ def _level_of(cls: type, cfg: dict | nn.Module) -> str | None:
     return cfg.get('level', getattr(cls, 'level', None))
 
 
-def _paired_maps(who: str, cls: type, cfg: dict | nn.Module, student: Side,
-                 teacher: Side) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _paired_maps(
+    who: str, cls: type, cfg: dict | nn.Module, student: Side, teacher: Side
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
     if isinstance(cfg, nn.Module):
         choice = getattr(cfg, 'maps', 'stages')
     else:
@@ -245,14 +278,17 @@ def _paired_maps(who: str, cls: type, cfg: dict | nn.Module, student: Side,
         if parameter is not None and parameter.default is not parameter.empty:
             default = parameter.default
         choice = cfg.get('maps', default)
-    chosen = (student.choose_maps(choice, who), teacher.choose_maps(
-        choice, who))
+    chosen = (
+        student.choose_maps(choice, who),
+        teacher.choose_maps(choice, who),
+    )
     if len(chosen[0]) != len(chosen[1]):
         raise ValueError(
             f'{who} ({cls.__name__}) compares maps one to one, but '
             f'maps={choice!r} means {list(chosen[0])} of the student and '
             f'{list(chosen[1])} of the teacher; set {who}.maps to numbers '
-            'that both have, negative ones count from the end')
+            'that both have, negative ones count from the end'
+        )
     return chosen
 
 
@@ -263,4 +299,5 @@ def _check_arguments(who: str, loss: nn.Module, edge: Edge) -> None:
     if unknown and not takes_any:
         raise ValueError(
             f'{who} ({type(loss).__name__}) names {unknown} in needs, but '
-            f'its forward takes {list(known)}; make the two agree')
+            f'its forward takes {list(known)}; make the two agree'
+        )

@@ -1,4 +1,5 @@
 """Distillation losses: one paper per file, tensors in, scalar out."""
+
 from mmdistill.models.losses.at import ATLoss
 from mmdistill.models.losses.base import DistillLoss
 from mmdistill.models.losses.crd import CRDLoss

@@ -35,20 +35,24 @@ class ATLoss(DistillLoss):
 
     level = 'maps'
 
-    def __init__(self,
-                 power: int = 2,
-                 maps: str | Sequence[int] = 'stages',
-                 loss_weight: float = 1.0) -> None:
+    def __init__(
+        self,
+        power: int = 2,
+        maps: str | Sequence[int] = 'stages',
+        loss_weight: float = 1.0,
+    ) -> None:
         super().__init__(loss_weight)
         self.power = power
         self.maps = maps
 
     @full_precision
-    def forward(self, student: Sequence[Tensor],
-                teacher: Sequence[Tensor]) -> Tensor:
+    def forward(
+        self, student: Sequence[Tensor], teacher: Sequence[Tensor]
+    ) -> Tensor:
         return self.loss_weight * sum(
             F.mse_loss(*map(self._attention, match_sizes(s, t)))
-            for s, t in zip(student, teacher, strict=True))
+            for s, t in zip(student, teacher, strict=True)
+        )
 
     def _attention(self, x: Tensor) -> Tensor:
         return F.normalize(x.pow(self.power).mean(dim=1).flatten(1))

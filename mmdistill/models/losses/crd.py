@@ -57,19 +57,21 @@ class CRDLoss(DistillLoss):
     level = 'feature'
     needs = ('sample_idx', 'label')
 
-    def __init__(self,
-                 student_dim: int,
-                 teacher_dim: int,
-                 embed_dim: int = 128,
-                 num_samples: int | None = None,
-                 num_negatives: int = 16384,
-                 temperature: float = 0.07,
-                 momentum: float = 0.5,
-                 exclude_class: bool = True,
-                 loss_weight: float = 1.0) -> None:
+    def __init__(
+        self,
+        student_dim: int,
+        teacher_dim: int,
+        embed_dim: int = 128,
+        num_samples: int | None = None,
+        num_negatives: int = 16384,
+        temperature: float = 0.07,
+        momentum: float = 0.5,
+        exclude_class: bool = True,
+        loss_weight: float = 1.0,
+    ) -> None:
         super().__init__(loss_weight)
         if not exclude_class:
-            self.needs = ('sample_idx', )
+            self.needs = ('sample_idx',)
         self.num_negatives = num_negatives
         self.temperature = temperature
         self.embed_student = Embedding(student_dim, embed_dim)
@@ -81,16 +83,19 @@ class CRDLoss(DistillLoss):
         self._normalisers_set = False
 
     @full_precision
-    def forward(self,
-                student: Tensor,
-                teacher: Tensor,
-                sample_idx: Tensor,
-                label: Tensor | None = None,
-                negatives: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        student: Tensor,
+        teacher: Tensor,
+        sample_idx: Tensor,
+        label: Tensor | None = None,
+        negatives: Tensor | None = None,
+    ) -> Tensor:
         self.bank_student.require_length()
         if negatives is None:
             negatives = self.bank_student.draw_negatives(
-                sample_idx, self.num_negatives, label)
+                sample_idx, self.num_negatives, label
+            )
         samples = torch.cat([sample_idx[:, None], negatives], dim=1)
         student = self.embed_student(student)
         teacher = self.embed_teacher(teacher)
@@ -101,14 +106,17 @@ class CRDLoss(DistillLoss):
         normalisers = self._normalise(exps)
         loss = self.loss_weight * sum(
             noise_contrastive(x / z, len(self.bank_student))
-            for x, z in zip(exps, normalisers, strict=True))
+            for x, z in zip(exps, normalisers, strict=True)
+        )
         if self.training:
             after_backward(
-                loss, lambda: self._remember(sample_idx, student, teacher))
+                loss, lambda: self._remember(sample_idx, student, teacher)
+            )
         return loss
 
-    def _exp_scores(self, anchors: Tensor, bank: InstanceBank,
-                    samples: Tensor) -> Tensor:
+    def _exp_scores(
+        self, anchors: Tensor, bank: InstanceBank, samples: Tensor
+    ) -> Tensor:
         """exp(<M_j, v> / T) of the wanted samples: (N, 1 + K)."""
         scores = anchors @ bank.features.to(anchors.dtype).t()
         return scores.gather(1, samples).div(self.temperature).exp()
@@ -119,12 +127,14 @@ class CRDLoss(DistillLoss):
             if not self.normalisers.any():
                 means = torch.stack([x.detach().mean() for x in exps])
                 self.normalisers.copy_(
-                    all_reduce_mean(means) * len(self.bank_student))
+                    all_reduce_mean(means) * len(self.bank_student)
+                )
             self._normalisers_set = True
         return self.normalisers
 
-    def _remember(self, sample_idx: Tensor, student: Tensor,
-                  teacher: Tensor) -> None:
+    def _remember(
+        self, sample_idx: Tensor, student: Tensor, teacher: Tensor
+    ) -> None:
         self.bank_student.update(sample_idx, student.detach())
         self.bank_teacher.update(sample_idx, teacher.detach())
 

@@ -34,12 +34,14 @@ class InfoNCELoss(DistillLoss):
     """
 
     level = 'embedding'
-    needs = ('negatives', )
+    needs = ('negatives',)
 
-    def __init__(self,
-                 temperature: float = 0.1,
-                 level: str = 'embedding',
-                 loss_weight: float = 1.0) -> None:
+    def __init__(
+        self,
+        temperature: float = 0.1,
+        level: str = 'embedding',
+        loss_weight: float = 1.0,
+    ) -> None:
         super().__init__(loss_weight)
         self.temperature = temperature
         self.level = level
@@ -50,8 +52,9 @@ class InfoNCELoss(DistillLoss):
         positive = (query * key).sum(dim=1, keepdim=True)
         scores = torch.cat([positive, query @ negatives.t()], dim=1)
         target = scores.new_zeros(len(scores), dtype=torch.long)
-        return self.loss_weight * F.cross_entropy(scores / self.temperature,
-                                                  target)
+        return self.loss_weight * F.cross_entropy(
+            scores / self.temperature, target
+        )
 
     @full_precision
     def remember(self, student: Tensor, teacher: Tensor) -> dict[str, Tensor]:

@@ -29,9 +29,9 @@ class KDLoss(DistillLoss):
 
     level = 'logits'
 
-    def __init__(self,
-                 temperature: float = 4.0,
-                 loss_weight: float = 1.0) -> None:
+    def __init__(
+        self, temperature: float = 4.0, loss_weight: float = 1.0
+    ) -> None:
         super().__init__(loss_weight)
         self.temperature = temperature
 
@@ -41,5 +41,6 @@ class KDLoss(DistillLoss):
             F.log_softmax(student / self.temperature, dim=1),
             F.log_softmax(teacher / self.temperature, dim=1),
             reduction='batchmean',
-            log_target=True)
+            log_target=True,
+        )
         return self.loss_weight * self.temperature**2 * divergence

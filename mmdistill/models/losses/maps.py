@@ -13,4 +13,5 @@ def match_sizes(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     size = tuple(map(min, a.shape[-2:], b.shape[-2:]))
     return tuple(
         x if x.shape[-2:] == size else F.adaptive_avg_pool2d(x, size)
-        for x in (a, b))
+        for x in (a, b)
+    )

@@ -52,21 +52,25 @@ class ProtoCPCLoss(DistillLoss):
 
     level = 'logits'
 
-    def __init__(self,
-                 num_prototypes: int | None = None,
-                 student_temperature: float = 0.1,
-                 teacher_temperature: float = 0.04,
-                 prior_momentum: float = 0.9,
-                 assignment: str = 'sinkhorn',
-                 sinkhorn_iterations: int = 3,
-                 scale_by_temperature: bool = False,
-                 pairs: str = 'cross',
-                 reduction: str = 'mean',
-                 loss_weight: float = 1.0) -> None:
+    def __init__(
+        self,
+        num_prototypes: int | None = None,
+        student_temperature: float = 0.1,
+        teacher_temperature: float = 0.04,
+        prior_momentum: float = 0.9,
+        assignment: str = 'sinkhorn',
+        sinkhorn_iterations: int = 3,
+        scale_by_temperature: bool = False,
+        pairs: str = 'cross',
+        reduction: str = 'mean',
+        loss_weight: float = 1.0,
+    ) -> None:
         super().__init__(loss_weight)
         if assignment not in ('sinkhorn', 'softmax'):
-            raise ValueError("ProtoCPCLoss knows assignment='sinkhorn' and "
-                             f"'softmax', got {assignment!r}")
+            raise ValueError(
+                "ProtoCPCLoss knows assignment='sinkhorn' and "
+                f"'softmax', got {assignment!r}"
+            )
         self.student_temperature = student_temperature
         self.teacher_temperature = teacher_temperature
         self.prior_momentum = prior_momentum
@@ -79,22 +83,28 @@ class ProtoCPCLoss(DistillLoss):
         self.register_buffer('prior', torch.ones(num_prototypes or 0))
 
     @full_precision
-    def forward(self, student: Tensor | Sequence[Tensor],
-                teacher: Tensor | Sequence[Tensor]) -> Tensor:
+    def forward(
+        self,
+        student: Tensor | Sequence[Tensor],
+        teacher: Tensor | Sequence[Tensor],
+    ) -> Tensor:
         if isinstance(student, Tensor):
             student, teacher = [student], [teacher]
             pairs, factor = [(0, 0)], 1.0
         else:
             pairs, factor = view_pairs(
-                len(student), len(teacher), self.pairs, self.reduction)
+                len(student), len(teacher), self.pairs, self.reduction
+            )
         targets = [self.assign(view) for view in teacher]
         if self.training:
             self._update_prior(targets)
         prior = self._prior_of(targets[0]).log()
         scores = [view / self.student_temperature for view in student]
         spread = [(view + prior).logsumexp(dim=1).mean() for view in scores]
-        loss = sum(spread[s] - _mean_inner_product(targets[t], scores[s])
-                   for t, s in pairs)
+        loss = sum(
+            spread[s] - _mean_inner_product(targets[t], scores[s])
+            for t, s in pairs
+        )
         return self.loss_weight * self.scale * factor * loss
 
     @torch.no_grad()
@@ -102,8 +112,9 @@ class ProtoCPCLoss(DistillLoss):
         """Probabilities of the prototypes: (N, K) logits to (N, K)."""
         if self.assignment == 'softmax':
             return F.softmax(teacher / self.teacher_temperature, dim=1)
-        return sinkhorn(teacher, self.teacher_temperature,
-                        self.sinkhorn_iterations)
+        return sinkhorn(
+            teacher, self.teacher_temperature, self.sinkhorn_iterations
+        )
 
     @torch.no_grad()
     def _update_prior(self, targets: Sequence[Tensor]) -> None:
@@ -111,7 +122,8 @@ class ProtoCPCLoss(DistillLoss):
         mean = sum(target.mean(dim=0) for target in targets) / len(targets)
         mean = all_reduce_mean(mean)
         self.prior = self._prior_of(mean).lerp(
-            len(mean) * mean.to(self.prior.dtype), 1 - self.prior_momentum)
+            len(mean) * mean.to(self.prior.dtype), 1 - self.prior_momentum
+        )
 
     def _prior_of(self, x: Tensor) -> Tensor:
         """The prior, made now if no number of prototypes was given."""

@@ -37,10 +37,12 @@ class RKDLoss(DistillLoss):
     level = 'feature'
     min_samples = 2
 
-    def __init__(self,
-                 distance_weight: float = 25.0,
-                 angle_weight: float = 50.0,
-                 loss_weight: float = 1.0) -> None:
+    def __init__(
+        self,
+        distance_weight: float = 25.0,
+        angle_weight: float = 50.0,
+        loss_weight: float = 1.0,
+    ) -> None:
         super().__init__(loss_weight)
         self.distance_weight = distance_weight
         self.angle_weight = angle_weight
@@ -51,14 +53,17 @@ class RKDLoss(DistillLoss):
             raise ValueError(
                 f'RKDLoss compares pairs of samples, got a batch of '
                 f'{len(student)}; set train_dataloader.drop_last=True or a '
-                'larger train_dataloader.batch_size')
+                'larger train_dataloader.batch_size'
+            )
         loss = student.new_zeros(())
         if self.distance_weight:
             loss = loss + self.distance_weight * F.smooth_l1_loss(
-                *map(_relative_distances, (student, teacher)))
+                *map(_relative_distances, (student, teacher))
+            )
         if self.angle_weight:
             loss = loss + self.angle_weight * F.smooth_l1_loss(
-                *map(_angles, (student, teacher)))
+                *map(_angles, (student, teacher))
+            )
         return self.loss_weight * loss
 
 
@@ -92,6 +97,6 @@ def _angles(x: Tensor) -> Tensor:
     inverse = apart * squared.clamp(min=1e-24).rsqrt()
     # <b - a, c - a> = <b, c> - <a, b> - <a, c> + <a, a>
     product = (
-        gram[None] - gram[:, :, None] - gram[:, None, :] +
-        scale[:, None, None])
+        gram[None] - gram[:, :, None] - gram[:, None, :] + scale[:, None, None]
+    )
     return product * inverse[:, :, None] * inverse[:, None, :]

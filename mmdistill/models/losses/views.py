@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 
-def view_pairs(num_student: int, num_teacher: int, pairs: str,
-               reduction: str) -> tuple[list[tuple[int, int]], float]:
+def view_pairs(
+    num_student: int, num_teacher: int, pairs: str, reduction: str
+) -> tuple[list[tuple[int, int]], float]:
     """Which teacher view teaches which student view, and the factor on sums.
 
     Views are numbered with the global ones first, so view i of the teacher is
@@ -21,16 +22,23 @@ def view_pairs(num_student: int, num_teacher: int, pairs: str,
     rules = dict(
         cross=lambda t, s: t != s,
         all=lambda t, s: True,
-        same_and_local=lambda t, s: t == s or s >= num_teacher)
+        same_and_local=lambda t, s: t == s or s >= num_teacher,
+    )
     if pairs not in rules or reduction not in ('mean', 'sum'):
         raise ValueError(
             f'pairs must be one of {sorted(rules)} and reduction one of '
-            f"['mean', 'sum'], got {pairs!r} and {reduction!r}")
-    chosen = [(t, s) for t in range(num_teacher) for s in range(num_student)
-              if rules[pairs](t, s)]
+            f"['mean', 'sum'], got {pairs!r} and {reduction!r}"
+        )
+    chosen = [
+        (t, s)
+        for t in range(num_teacher)
+        for s in range(num_student)
+        if rules[pairs](t, s)
+    ]
     if not chosen:
         raise ValueError(
             f'got {num_teacher} teacher view(s) and {num_student} student '
             f'view(s), which leaves no pair with pairs={pairs!r}; add views '
-            "to the pipeline or choose pairs='all'")
+            "to the pipeline or choose pairs='all'"
+        )
     return chosen, 1 / len(chosen) if reduction == 'mean' else 1.0

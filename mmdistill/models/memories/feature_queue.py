@@ -33,8 +33,10 @@ class FeatureQueue(nn.Module):
         if size < 1:
             raise ValueError(f'FeatureQueue needs size >= 1, got {size}')
         if dim is None:
-            raise ValueError('FeatureQueue needs dim, the width of a row; a '
-                             'distiller infers it, elsewhere give dim=...')
+            raise ValueError(
+                'FeatureQueue needs dim, the width of a row; a '
+                'distiller infers it, elsewhere give dim=...'
+            )
         self.size = size
         # A switched-off queue keeps nothing and shows nothing (QueueHook).
         self.enabled = True
@@ -49,7 +51,7 @@ class FeatureQueue(nn.Module):
     @property
     def features(self) -> Tensor:
         """The valid rows in storage order, without a copy."""
-        return self.storage[:len(self)]
+        return self.storage[: len(self)]
 
     def ordered(self) -> Tensor:
         """A copy of the valid rows, oldest first."""
@@ -65,17 +67,18 @@ class FeatureQueue(nn.Module):
         if x.ndim != 2 or x.shape[1] != self.storage.shape[1]:
             raise ValueError(
                 f'this FeatureQueue keeps rows of width '
-                f'{self.storage.shape[1]}, got {tuple(x.shape)}; change dim')
+                f'{self.storage.shape[1]}, got {tuple(x.shape)}; change dim'
+            )
         if not self.enabled:
             return
         x = concat_all_gather(x.to(self.storage.dtype))
         start = self._enqueued + max(0, len(x) - self.size)
         self._enqueued += len(x)
-        x = x[-self.size:]
+        x = x[-self.size :]
         pointer = start % self.size
         head = min(len(x), self.size - pointer)
-        self.storage[pointer:pointer + head] = x[:head]
-        self.storage[:len(x) - head] = x[head:]
+        self.storage[pointer : pointer + head] = x[:head]
+        self.storage[: len(x) - head] = x[head:]
         self.enqueued.fill_(self._enqueued)
 
     def _load_from_state_dict(self, state_dict, prefix, *args) -> None:
@@ -84,7 +87,8 @@ class FeatureQueue(nn.Module):
             raise ValueError(
                 f'the checkpoint holds a FeatureQueue of (size, dim) '
                 f'{tuple(saved.shape)} but the config asks for '
-                f'{tuple(self.storage.shape)}; give the checkpoint\'s size')
+                f"{tuple(self.storage.shape)}; give the checkpoint's size"
+            )
         super()._load_from_state_dict(state_dict, prefix, *args)
         self._enqueued = int(self.enqueued)
 

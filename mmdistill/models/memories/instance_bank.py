@@ -35,21 +35,25 @@ class InstanceBank(nn.Module):
         ValueError: if a length differs from the one known before.
     """
 
-    def __init__(self,
-                 num_samples: int | None = None,
-                 dim: int = 128,
-                 momentum: float = 0.5,
-                 dtype: str = 'float32') -> None:
+    def __init__(
+        self,
+        num_samples: int | None = None,
+        dim: int = 128,
+        momentum: float = 0.5,
+        dtype: str = 'float32',
+    ) -> None:
         super().__init__()
         self.dim = dim
         self.momentum = momentum
         self.register_buffer(
-            'features', torch.empty(0, dim, dtype=getattr(torch, dtype)))
+            'features', torch.empty(0, dim, dtype=getattr(torch, dtype))
+        )
         self.register_buffer('labels', torch.empty(0, dtype=torch.long))
         # Samples sorted by label, and where each label's run lies in it.
         for name in ('order', 'position', 'class_start', 'class_count'):
             self.register_buffer(
-                name, torch.empty(0, dtype=torch.long), persistent=False)
+                name, torch.empty(0, dtype=torch.long), persistent=False
+            )
         self._largest_class = 1
         if num_samples is not None:
             self.learn(num_samples)
@@ -68,25 +72,30 @@ class InstanceBank(nn.Module):
         if num_samples < 2:
             raise ValueError(
                 'an InstanceBank needs at least 2 samples, got '
-                f'{num_samples}; check train_dataloader.dataset')
+                f'{num_samples}; check train_dataloader.dataset'
+            )
         if len(self) not in (0, num_samples):
             raise ValueError(
                 f'this InstanceBank holds {len(self)} samples but the '
                 f'training dataset has {num_samples}; resume with the same '
                 'dataset, leave num_samples out of the loss, or start anew '
-                'without the checkpoint')
+                'without the checkpoint'
+            )
         if len(self) == 0:
             bound = math.sqrt(3 / self.dim)
-            self.features = torch.empty(
-                num_samples, self.dim,
-                device=self.features.device).uniform_(-bound, bound).to(
-                    self.features.dtype)
+            self.features = (
+                torch.empty(num_samples, self.dim, device=self.features.device)
+                .uniform_(-bound, bound)
+                .to(self.features.dtype)
+            )
             broadcast(self.features)
         if labels is None:
-            labels = torch.full((num_samples, ), -1)
+            labels = torch.full((num_samples,), -1)
         if len(labels) != num_samples:
-            raise ValueError(f'got {len(labels)} labels for {num_samples} '
-                             'samples; the dataset gave them')
+            raise ValueError(
+                f'got {len(labels)} labels for {num_samples} '
+                'samples; the dataset gave them'
+            )
         if labels.ge(0).any() or len(self.labels) == 0:
             self.labels = labels.to(self.features.device, torch.long)
             self._index_labels()
@@ -96,19 +105,24 @@ class InstanceBank(nn.Module):
         self.order = labels.argsort(stable=True)
         self.position = torch.empty_like(self.order)
         self.position[self.order] = torch.arange(
-            len(labels), device=labels.device)
+            len(labels), device=labels.device
+        )
         labelled = labels[labels >= 0]
         self.class_count = labelled.bincount()
         # Unlabelled samples (-1) come first in the order.
-        self.class_start = (len(labels) - len(labelled) +
-                            self.class_count.cumsum(0) - self.class_count)
+        self.class_start = (
+            len(labels)
+            - len(labelled)
+            + self.class_count.cumsum(0)
+            - self.class_count
+        )
         self._largest_class = (
-            int(self.class_count.max()) if len(labelled) else 1)
+            int(self.class_count.max()) if len(labelled) else 1
+        )
 
-    def draw_negatives(self,
-                       sample_idx: Tensor,
-                       count: int,
-                       label: Tensor | None = None) -> Tensor:
+    def draw_negatives(
+        self, sample_idx: Tensor, count: int, label: Tensor | None = None
+    ) -> Tensor:
         """Draw samples of other classes, uniformly and with replacement.
 
         Args:
@@ -129,13 +143,16 @@ class InstanceBank(nn.Module):
                 raise ValueError(
                     'all samples of the training dataset have one class, so '
                     'no negative is left; use a dataset of several classes '
-                    'or exclude_class=False in the loss')
+                    'or exclude_class=False in the loss'
+                )
             known = label.clamp(min=0)
             start = torch.where(label >= 0, self.class_start[known], start)
-            excluded = torch.where(label >= 0, self.class_count[known],
-                                   excluded)
+            excluded = torch.where(
+                label >= 0, self.class_count[known], excluded
+            )
         draw = torch.randint(
-            2**62, (len(sample_idx), count), device=start.device)
+            2**62, (len(sample_idx), count), device=start.device
+        )
         draw.remainder_((len(self) - excluded)[:, None])
         # Skip the run of excluded samples in the class-sorted order.
         draw += (draw >= start[:, None]) * excluded[:, None]
@@ -171,7 +188,8 @@ class InstanceBank(nn.Module):
             raise ValueError(
                 'this InstanceBank does not know the number of training '
                 'samples; train with a Runner (it learns it from '
-                'train_dataloader.dataset) or give num_samples to the loss')
+                'train_dataloader.dataset) or give num_samples to the loss'
+            )
 
     def _load_from_state_dict(self, state_dict, prefix, *args) -> None:
         saved = state_dict.get(f'{prefix}features')
@@ -182,9 +200,11 @@ class InstanceBank(nn.Module):
                 raise ValueError(
                     f'the checkpoint holds an InstanceBank of {len(saved)} '
                     f'samples but this training dataset has {len(self)}; '
-                    'resume with the dataset of the checkpoint')
+                    'resume with the dataset of the checkpoint'
+                )
             labels = state_dict.setdefault(
-                f'{prefix}labels', torch.full((len(saved), ), -1))
+                f'{prefix}labels', torch.full((len(saved),), -1)
+            )
             if len(self.labels) != len(labels):
                 self.labels = self.labels.new_empty(labels.shape)
         super()._load_from_state_dict(state_dict, prefix, *args)
@@ -192,5 +212,7 @@ class InstanceBank(nn.Module):
             self._index_labels()
 
     def extra_repr(self) -> str:
-        return (f'num_samples={len(self) or None}, dim={self.dim}, '
-                f'momentum={self.momentum}, dtype={self.features.dtype}')
+        return (
+            f'num_samples={len(self) or None}, dim={self.dim}, '
+            f'momentum={self.momentum}, dtype={self.features.dtype}'
+        )

@@ -37,9 +37,7 @@ class Regression(BaseModel):
 
 class Points(torch.utils.data.Dataset):
     def __init__(self):
-        self.x = torch.randn(
-            32, 3, generator=torch.Generator().manual_seed(0)
-        )
+        self.x = torch.randn(32, 3, generator=torch.Generator().manual_seed(0))
 
     def __len__(self):
         return 32
@@ -96,9 +94,7 @@ def expected_after(steps, momentum_at=lambda t: 0.9):
         optimizer.step()
         m = momentum_at(t)
         with torch.no_grad():
-            for a, b in zip(
-                copy_.parameters(), net.parameters(), strict=True
-            ):
+            for a, b in zip(copy_.parameters(), net.parameters(), strict=True):
                 a.copy_(m * a + (1 - m) * b)
     return dict(copy_.named_parameters())
 

@@ -1,4 +1,4 @@
-"""QueueHook, TeacherCheckHook, ExportStudentHook and ModelHook in real runs."""
+"""Queue, teacher check, export and model hooks in real runs."""
 
 import copy
 import json
@@ -128,9 +128,12 @@ def test_teacher_is_evaluated_and_logged(tmp_path):
         data = runner.model.data_preprocessor(batch, False)
         answer = teacher(data['inputs']).argmax(1)
         label = torch.cat([s.gt_label for s in data['data_samples']])
-        right, total = right + int((answer == label).sum()), total + len(label)
+        right += int((answer == label).sum())
+        total += len(label)
     assert total == 100
-    assert record['teacher/accuracy/top1'] == pytest.approx(100 * right / total)
+    assert record['teacher/accuracy/top1'] == pytest.approx(
+        100 * right / total
+    )
 
 
 def test_bad_teacher_stops_the_run(tmp_path):
@@ -207,9 +210,7 @@ def test_resumed_run_keeps_the_better_file(tmp_path):
 def test_mmpretrain_student_needs_mmpretrain_alone(tmp_path):
     student = dict(
         type='ImageClassifier',
-        backbone=dict(
-            type='MobileNetV2', widen_factor=0.1, out_indices=(7,)
-        ),
+        backbone=dict(type='MobileNetV2', widen_factor=0.1, out_indices=(7,)),
         neck=dict(type='GlobalAveragePooling'),
         head=dict(type='LinearClsHead', num_classes=10, in_channels=1280),
     )
@@ -227,7 +228,7 @@ def test_mmpretrain_student_needs_mmpretrain_alone(tmp_path):
     cfg.train_cfg.max_epochs = 1
     Runner.from_cfg(cfg).train()
 
-    code = f'''
+    code = f"""
 import sys, torch
 from mmpretrain.apis import ImageClassificationInferencer
 from mmengine.config import Config
@@ -240,7 +241,7 @@ register_all_modules()
 model = MODELS.build(cfg.model)
 print(model.load_state_dict(ckpt['state_dict']))
 assert not any(name.startswith('mmdistill') for name in sys.modules)
-'''
+"""
     done = subprocess.run(
         [sys.executable, '-W', 'ignore', '-c', code],
         capture_output=True,
@@ -305,7 +306,9 @@ def test_sample_index_is_of_the_outermost_dataset(tmp_path, wrapper):
     assert len(bank) == len(dataset) == {
         'ConcatDataset': 136, 'RepeatDataset': 192}[wrapper]  # fmt: skip
     labels = [dataset.get_data_info(i)['gt_label'] for i in range(len(bank))]
-    assert labels == bank.labels.tolist() == [seen[i] for i in range(len(bank))]
+    assert (
+        labels == bank.labels.tolist() == [seen[i] for i in range(len(bank))]
+    )
 
 
 def test_unlabelled_dataset_for_a_loss_that_needs_labels(tmp_path):
