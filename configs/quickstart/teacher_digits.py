@@ -8,6 +8,8 @@ _base_ = [
 model = dict(_delete_=True, **_base_.teacher)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.05, by_epoch=False, end=21),
-    dict(type='CosineAnnealingLR', by_epoch=False, begin=21, T_max=399),
+    dict(
+        type='CosineAnnealingLR', by_epoch=False, begin=21, end=420, T_max=399
+    ),
 ]
 train_cfg = dict(max_iters=420, val_interval=60)

@@ -9,7 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import (
+    DataLoader,
+    Dataset,
+    Sampler,
+    get_worker_info,
+)
 
 
 class SampleKey(int):
@@ -90,20 +95,32 @@ class IndexedDataset(Dataset):
         return item
 
 
+# Swapped in for a sample: saving and restoring numpy's own costs far more.
+_NUMPY_GENERATOR = np.random.MT19937(0)
+
+
 @contextmanager
 def seeded(*key: int) -> Iterator[None]:
-    """Seed python, numpy and torch from integers, and restore them after."""
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    seed = int(np.random.SeedSequence(key).generate_state(1)[0])
+    """Seed python, numpy and torch from integers; a process gets them back.
+
+    Data workers draw nothing else, so there nothing is put back.
+    """
+    seed = hash(key) % 2**32  # of integers, so the same in every process
+    own = get_worker_info() is None
+    if own:
+        states = random.getstate(), torch.get_rng_state()
+        numpy_generator = np.random.get_bit_generator()
+        np.random.set_bit_generator(_NUMPY_GENERATOR)
     random.seed(seed)
     np.random.seed(seed)
     torch.default_generator.manual_seed(seed)
     try:
         yield
     finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-        torch.set_rng_state(states[2])
+        if own:
+            random.setstate(states[0])
+            torch.set_rng_state(states[1])
+            np.random.set_bit_generator(numpy_generator)
 
 
 def index_samples(

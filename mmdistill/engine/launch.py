@@ -88,7 +88,7 @@ def init_launcher(cfg: Config) -> None:
     _check_master()
     try:
         dist.init_process_group(backend, **options)
-    except dist.DistNetworkError as error:
+    except RuntimeError as error:
         raise RuntimeError(
             f'cannot meet the other processes at {_master()}: {error}; if the '
             'port is taken or closed, choose another with MASTER_PORT (PORT '

@@ -6,7 +6,9 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.03, by_epoch=False, end=35),
-    dict(type='CosineAnnealingLR', by_epoch=False, begin=35, T_max=665),
+    dict(
+        type='CosineAnnealingLR', by_epoch=False, begin=35, end=700, T_max=665
+    ),
 ]
 train_cfg = dict(by_epoch=False, max_iters=700, val_interval=100)
 val_cfg = dict()

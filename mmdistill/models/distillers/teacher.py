@@ -14,7 +14,8 @@ from mmdistill.engine.checkpoint import load_strictly, state_dict_of
 
 def freeze(model: nn.Module) -> nn.Module:
     """Eval mode (BatchNorm, Dropout and DropPath too), no gradients."""
-    return model.eval().requires_grad_(False)
+    model.eval()
+    return model.requires_grad_(False)
 
 
 def is_missing_file(ckpt: str | None) -> bool:
