@@ -99,14 +99,14 @@ class CRDLoss(DistillLoss):
         samples = torch.cat([sample_idx[:, None], negatives], dim=1)
         student = self.embed_student(student)
         teacher = self.embed_teacher(teacher)
-        exps = [
-            self._exp_scores(student, self.bank_teacher, samples),
-            self._exp_scores(teacher, self.bank_student, samples),
+        scores = [
+            self._scores(student, self.bank_teacher, samples),
+            self._scores(teacher, self.bank_student, samples),
         ]
-        normalisers = self._normalise(exps)
+        log_z = self._normalise(scores).log()
         loss = self.loss_weight * sum(
-            noise_contrastive(x / z, len(self.bank_student))
-            for x, z in zip(exps, normalisers, strict=True)
+            noise_contrastive((x - z).exp(), len(self.bank_student))
+            for x, z in zip(scores, log_z, strict=True)
         )
         if self.training:
             after_backward(
@@ -114,18 +114,19 @@ class CRDLoss(DistillLoss):
             )
         return loss
 
-    def _exp_scores(
+    def _scores(
         self, anchors: Tensor, bank: InstanceBank, samples: Tensor
     ) -> Tensor:
-        """exp(<M_j, v> / T) of the wanted samples: (N, 1 + K)."""
+        """<M_j, v> / T of the wanted samples: (N, 1 + K)."""
+        anchors = anchors / self.temperature
         scores = anchors @ bank.features.to(anchors.dtype).t()
-        return scores.gather(1, samples).div(self.temperature).exp()
+        return scores.gather(1, samples)
 
-    def _normalise(self, exps: list[Tensor]) -> Tensor:
+    def _normalise(self, scores: list[Tensor]) -> Tensor:
         """Z of both sides, set once from the first batch of all processes."""
         if not self._normalisers_set:
             if not self.normalisers.any():
-                means = torch.stack([x.detach().mean() for x in exps])
+                means = torch.stack([x.detach().exp().mean() for x in scores])
                 self.normalisers.copy_(
                     all_reduce_mean(means) * len(self.bank_student)
                 )
