@@ -156,9 +156,7 @@ def test_a_missing_or_misshapen_tensor_fails(toy, trained):
     del checkpoint['state_dict']['head.fc.bias']
     torch.save(checkpoint, toy.folder / 'part.pth')
     log = toy.test('toy.py', 'part.pth', fails=True)
-    assert (
-        "CheckpointError: the checkpoint 'part.pth' does not fit: 1 of" in log
-    )
+    assert "CheckpointError: the checkpoint 'part.pth' does not fit" in log
     assert 'missing: head.fc.bias (3,)' in log
     assert 'Epoch(test)' not in log
 
