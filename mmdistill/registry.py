@@ -46,7 +46,7 @@ def _child(name: str, room: str) -> Registry:
 
 RUNNERS = _child('RUNNERS', 'engine.hooks')
 RUNNER_CONSTRUCTORS = _child('RUNNER_CONSTRUCTORS', 'engine.hooks')
-LOOPS = _child('LOOPS', 'engine.hooks')
+LOOPS = _child('LOOPS', 'engine.loops')
 HOOKS = _child('HOOKS', 'engine.hooks')
 LOG_PROCESSORS = _child('LOG_PROCESSORS', 'engine.hooks')
 OPTIMIZERS = _child('OPTIMIZERS', 'engine.hooks')

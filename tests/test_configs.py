@@ -8,8 +8,10 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 from mmpretrain.datasets import BaseDataset
+from mmpretrain.structures import DataSample
 
-from mmdistill.registry import DATASETS
+from mmdistill.models.backbones.zoo import CIFAR_ZOO, cifar_classifier
+from mmdistill.registry import DATASETS, MODELS
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 LEAVES = sorted(
@@ -57,13 +59,20 @@ def small(cfg: Config, work_dir) -> Config:
             )
     if 'teacher_ckpt' in cfg.model:
         cfg.model.teacher_ckpt = None
+    if 'queue_size' in cfg.model:
+        cfg.model.queue_size = 16
     for memory in cfg.model.get('memories', {}).values():
         memory.size = 16
     for hook in cfg.custom_hooks:
         if hook.type == 'QueueHook':
             hook.prefill = 16
-    cfg.train_cfg = dict(by_epoch=False, max_iters=1, val_interval=1)
-    cfg.default_hooks.checkpoint.update(by_epoch=False, interval=1)
+    if cfg.train_cfg.get('type') == 'StagedTrainLoop':
+        loader = cfg.train_dataloader
+        loader.batch_size = 24  # one step a stage
+        cfg.train_cfg.update(max_epochs=1, first_stage_epochs=1)
+    else:
+        cfg.train_cfg = dict(by_epoch=False, max_iters=1, val_interval=1)
+        cfg.default_hooks.checkpoint.update(by_epoch=False, interval=1)
     cfg.work_dir = str(work_dir)
     cfg.log_level = 'WARNING'
     return cfg
@@ -71,26 +80,93 @@ def small(cfg: Config, work_dir) -> Config:
 
 def test_there_are_leaves():
     folders = {Path(leaf).parts[0] for leaf in LEAVES}
-    assert {'quickstart', 'kd', 'crd', 'protocpc', 'at', 'rkd',
-            'infonce', 'vanilla'} <= folders  # fmt: skip
+    methods = (
+        'kd fitnet at sp cc vid rkd pkt ab ft fsp nst crd wcord cocord '
+        'protocpc infonce vanilla quickstart'
+    )
+    assert set(methods.split()) <= folders
 
 
-@pytest.mark.parametrize('leaf', LEAVES)
-def test_takes_a_step(leaf, tmp_path):
+def in_full(leaf: str) -> bool:
+    """Whether a leaf is run with everything around it, one pair a method."""
+    return 'quickstart' in leaf or 'resnet32x4_resnet8x4' in leaf
+
+
+@pytest.mark.parametrize('leaf', [leaf for leaf in LEAVES if in_full(leaf)])
+def test_runs(leaf, tmp_path):
     cfg = small(Config.fromfile(CONFIGS / leaf), tmp_path)
     runner = Runner.from_cfg(cfg)
     before = {
-        name: p.detach().clone() for name, p in runner.model.named_parameters()
+        name: p.detach().clone()
+        for name, p in runner.model.named_parameters()
+        if p.requires_grad
     }
     runner.train()
     assert all(p.isfinite().all() for p in runner.model.state_dict().values())
     moved = [
         name
         for name, p in runner.model.named_parameters()
-        if not torch.equal(p, before[name])
+        if name in before and not torch.equal(p, before[name])
     ]
-    assert len(moved) > 0.9 * len(before)
+    assert len(moved) > 0.8 * len(before)
     assert (tmp_path / 'student.pth').is_file()
+
+
+def batch(cfg: Config) -> dict:
+    """Four images as the dataloader would give them."""
+    image = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
+    samples = [DataSample() for _ in range(4)]
+    for i, sample in enumerate(samples):
+        sample.set_gt_label(i)
+        sample.set_metainfo(dict(sample_idx=i))
+    views = 2 if cfg.model.type == 'CoCoRD' else 1
+    inputs = [image.flip(3), image] if views == 2 else image
+    return dict(inputs=inputs, data_samples=samples)
+
+
+@pytest.mark.parametrize(
+    'leaf', [leaf for leaf in LEAVES if not in_full(leaf)]
+)
+def test_builds_and_takes_a_step(leaf):
+    cfg = Config.fromfile(CONFIGS / leaf)
+    if 'teacher_ckpt' in cfg.model:
+        cfg.model.teacher_ckpt = None
+    cfg.model.data_preprocessor = cfg.data_preprocessor
+    model = MODELS.build(cfg.model).train()
+    stages = [2]
+    if hasattr(model, 'learn_dataset'):
+        model.learn_dataset(24, torch.arange(24))
+        if cfg.train_cfg.get('type') == 'StagedTrainLoop':
+            stages = [1, 2]
+    got = set()
+    for stage in stages:
+        if hasattr(model, 'set_stage'):
+            model.set_stage(stage)
+        data = model.data_preprocessor(batch(cfg), True)
+        total, log = model.parse_losses(model(**data, mode='loss'))
+        total.backward()
+        got |= {n for n, p in model.named_parameters() if p.grad is not None}
+        assert all(value.isfinite() for value in log.values())
+    learning = {n for n, p in model.named_parameters() if p.requires_grad}
+    assert got == learning
+
+
+PAIRS = sorted((CONFIGS / '_base_' / 'pairs').glob('*.py'))
+
+
+@pytest.mark.parametrize('path', PAIRS, ids=lambda path: path.stem)
+def test_pairs_are_the_zoo(path):
+    cfg = Config.fromfile(path)
+    found = {
+        name
+        for name in CIFAR_ZOO
+        for side in (cfg.teacher, cfg.student)
+        if side.to_dict() == cifar_classifier(name, 100)
+    }
+    if 'digits' not in path.stem:
+        assert {path.stem} == {f'{a}_{b}' for a in found for b in found} & {
+            path.stem
+        }
 
 
 @pytest.mark.parametrize('folder', sorted({Path(p).parts[0] for p in LEAVES}))

@@ -14,11 +14,17 @@ from mmdistill.datasets.sample_stream import (
     KeyedSampler,
     SampleKey,
 )
+from mmdistill.datasets.tensor_dataset import (
+    ImageTensorDataset,
+    batch_collate,
+)
 
 __all__ = [
     'Digits',
+    'ImageTensorDataset',
     'IndexedDataset',
     'KeyedSampler',
     'SampleKey',
+    'batch_collate',
     'dataset_labels',
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -82,6 +82,31 @@ class IndexedDataset(Dataset):
         with seeded(self.seed, draw, int(index)):
             return self._stamp(self.dataset[int(index)], index)
 
+    def __getitems__(self, indices: Sequence[int]) -> Any:
+        """A whole batch, where the dataset can fetch it that way.
+
+        With a seed it must also say that this draws nothing at random
+        (``fetches_batches``): a batch has no seed, each sample has its own.
+        """
+        fetch = getattr(self.dataset, '__getitems__', None)
+        whole = getattr(self.dataset, 'fetches_batches', False)
+        if fetch is None or (self.seed is not None and not whole):
+            return [self[i] for i in indices]
+        plain = [int(i) for i in indices]
+        batch = fetch(plain)
+        if hasattr(batch, 'stamp'):
+            return batch.stamp(plain, self._seeds(indices))
+        pairs = zip(batch, indices, strict=True)
+        return [self._stamp(item, index) for item, index in pairs]
+
+    def _seeds(self, indices: Sequence[int]) -> list[int] | None:
+        """A number for each sample, of (seed, draw, index)."""
+        if self.seed is None:
+            return None
+        return [
+            hash((self.seed, getattr(i, 'draw', 0), int(i))) for i in indices
+        ]
+
     def __getattr__(self, name: str) -> Any:
         if name in ('dataset', '__setstate__'):
             raise AttributeError(name)
@@ -138,6 +163,9 @@ def index_samples(
         dataset = IndexedDataset(dataset)
         # DataLoader refuses to set the attribute once it is made.
         loader.__dict__['dataset'] = dataset
+    if getattr(dataset, 'fetches_batches', False):
+        # A worker takes longer to send a batch than this process to fetch it.
+        loader.num_workers = loader.timeout = 0
     if seed is not None:
         dataset.seed = seed
         batches = loader.batch_sampler

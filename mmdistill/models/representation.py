@@ -30,6 +30,23 @@ class Representation:
     embedding: Tensor | None = None
     logits: Tensor | None = None
 
+    def split(self, size: int) -> list[Representation]:
+        """The representations of a joined batch's parts of ``size`` rows."""
+        rows = {
+            name: value.split(size)
+            for name in ('feature', 'embedding', 'logits')
+            if (value := getattr(self, name)) is not None
+        }
+        maps = [m.split(size) for m in self.maps]
+        parts = len(next(iter(rows.values())))
+        return [
+            Representation(
+                maps=tuple(m[i] for m in maps),
+                **{name: value[i] for name, value in rows.items()},
+            )
+            for i in range(parts)
+        ]
+
 
 class RepresentationReader:
     """Reads the `Representation` of an MMPretrain classifier in one pass.
@@ -42,12 +59,15 @@ class RepresentationReader:
         name: what error messages call the model, a config key.
     Attributes:
         numbers: the maps that a call returns, ascending.
+        pre_activation: give maps from before their activation, of backbones
+            that can. The feature and the logits then mean nothing.
     """
 
     def __init__(self, model: nn.Module, name: str = 'model') -> None:
         self.model = model
         self.name = name
         self.numbers: tuple[int, ...] = ()
+        self.pre_activation = False
         # A backbone that can give its stem says that index 0 is the stem.
         self._first = getattr(model.backbone, 'first_map', 1)
         head = getattr(model, 'head', None)
@@ -129,7 +149,10 @@ class RepresentationReader:
 
     def _backbone(self, inputs: Tensor, with_maps: bool) -> tuple:
         backbone = self.model.backbone
-        if with_maps and hasattr(backbone, '_format_output'):
+        if self.pre_activation:
+            with _attributes(backbone, pre_activation=True):
+                outputs = backbone(inputs)
+        elif with_maps and hasattr(backbone, '_format_output'):
             form = backbone._format_output
 
             def keep_tokens(x: Tensor, size: tuple[int, int]) -> _Tokens:

@@ -3,6 +3,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+import torchvision
 from helpers import digits_batch, run_distributed, tiny_classifier
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from torch import nn
@@ -233,6 +234,27 @@ def test_teacher_ckpt_layouts(teacher_file, layout, tmp_path):
     model = build(teacher_ckpt=str(path))
     for name, value in model.teacher.state_dict().items():
         assert torch.equal(value, state[name])
+
+
+def test_teacher_in_torchvisions_layout(tmp_path):
+    resnet = torchvision.models.resnet18(num_classes=10).eval()
+    torch.save(resnet.state_dict(), tmp_path / 'resnet18.pth')
+    teacher = dict(
+        type='ImageClassifier',
+        backbone=dict(type='ResNet', depth=18),
+        neck=dict(type='GlobalAveragePooling'),
+        head=dict(type='LinearClsHead', num_classes=10, in_channels=512),
+    )
+    student = tiny_classifier()
+    student['backbone']['in_channels'] = 3
+    model = build(
+        teacher=teacher,
+        student=student,
+        teacher_ckpt=str(tmp_path / 'resnet18.pth'),
+        input_size=(3, 32, 32),
+    )
+    images = torch.randn(2, 3, 64, 64)
+    torch.testing.assert_close(model.teacher(images), resnet(images))
 
 
 def test_missing_teacher_is_an_error_when_training_starts(tmp_path):

@@ -1,4 +1,4 @@
-# resnet32x4 teaches resnet8x4 on CIFAR-100 (CRD, Table 1).
+# resnet32x4 teaches resnet8x4 on CIFAR-100 (ProtoCPC and CoCoRD, Table 1).
 teacher = dict(
     type='ImageClassifier',
     backbone=dict(type='CIFARResNet', depth=32, widths=(32, 64, 128, 256)),

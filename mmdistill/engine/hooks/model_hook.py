@@ -4,6 +4,7 @@ import torch
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import BaseLoop
 from torch import nn
 
@@ -34,6 +35,7 @@ class ModelHook(Hook):
         model = unwrap(runner.model)
         if not hasattr(model, 'learn_dataset'):
             return
+        _drop_frozen(runner.optim_wrapper)
         index_samples(loader)
         needs = {
             need
@@ -48,6 +50,7 @@ class ModelHook(Hook):
         if not hasattr(model, 'min_samples'):
             return
         loader = runner.train_dataloader
+        self._check_stages(runner.train_loop, model)
         self._check_uneven(loader)
         least, name = model.min_samples()
         last = len(loader.sampler) % (loader.batch_size or 1)
@@ -63,6 +66,21 @@ class ModelHook(Hook):
                 f'but {len(loader.sampler)} samples a process in batches of '
                 f'{loader.batch_size} make one of {short}; set '
                 'train_dataloader.drop_last=True or another batch_size'
+            )
+
+    @staticmethod
+    def _check_stages(loop, model: nn.Module) -> None:
+        staged = [
+            name
+            for name, loss in model.losses.items()
+            if 1 in getattr(loss, 'stages', ())
+        ]
+        if staged and not hasattr(loop, 'first_stage_epochs'):
+            raise ValueError(
+                f'losses {staged} begin with a stage of their own, which '
+                f'{type(loop).__name__} does not have; set train_cfg=dict('
+                "type='StagedTrainLoop', first_stage_epochs=..., "
+                'max_epochs=...)'
             )
 
     @staticmethod
@@ -99,3 +117,16 @@ class ModelHook(Hook):
                 f'its weights was {before[:12]}…); resume with the same '
                 'model.teacher_ckpt, or start anew with load_from'
             )
+
+
+def _drop_frozen(wrapper: OptimWrapper | OptimWrapperDict) -> None:
+    """Take parameters that never learn (momentum copies) out of optimizers.
+
+    MMEngine hands an optimizer every parameter, frozen or not.
+    """
+    wrappers = [wrapper]
+    if isinstance(wrapper, OptimWrapperDict):
+        wrappers = list(wrapper.values())
+    for one in wrappers:
+        for group in one.optimizer.param_groups:
+            group['params'] = [p for p in group['params'] if p.requires_grad]

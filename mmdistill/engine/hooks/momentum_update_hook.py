@@ -101,6 +101,11 @@ class MomentumUpdateHook(Hook):
 
     def before_train(self, runner) -> None:
         model = unwrap(runner.model)
+        if self.target in getattr(model, 'frozen_copies', ()):
+            runner.logger.info(
+                f'{self.target} has no counterpart and stays as it is'
+            )
+            return
         self._pairs = self._pair_up(model)
         self._steps = int(model.get_buffer(self._buffer))
         if not runner._resume:

@@ -1,5 +1,26 @@
 """The CIFAR zoo; ImageNet-size backbones are MMPretrain's own."""
 
+from mmdistill.models.backbones.cifar_bottleneck_resnet import (
+    CIFARBottleneckResNet,
+)
+from mmdistill.models.backbones.cifar_densenet import CIFARDenseNet
+from mmdistill.models.backbones.cifar_mobilenet_v2 import CIFARMobileNetV2
 from mmdistill.models.backbones.cifar_resnet import CIFARResNet
+from mmdistill.models.backbones.cifar_shufflenet_v1 import CIFARShuffleNetV1
+from mmdistill.models.backbones.cifar_shufflenet_v2 import CIFARShuffleNetV2
+from mmdistill.models.backbones.cifar_vgg import CIFARVGG
+from mmdistill.models.backbones.cifar_wide_resnet import CIFARWideResNet
+from mmdistill.models.backbones.zoo import CIFAR_ZOO, cifar_classifier
 
-__all__ = ['CIFARResNet']
+__all__ = [
+    'CIFARBottleneckResNet',
+    'CIFARDenseNet',
+    'CIFARMobileNetV2',
+    'CIFARResNet',
+    'CIFARShuffleNetV1',
+    'CIFARShuffleNetV2',
+    'CIFARVGG',
+    'CIFARWideResNet',
+    'CIFAR_ZOO',
+    'cifar_classifier',
+]

@@ -14,6 +14,7 @@ from mmdistill.engine.checkpoint import load_strictly
 from mmdistill.models.memories import InstanceBank
 from mmdistill.ops import all_reduce_sum, world_size
 from mmdistill.registry import MODELS
+from mmdistill.structures import BatchedSamples
 
 #: Log name of the sum of all losses, which no loss may take.
 TOTAL = 'loss'
@@ -91,6 +92,8 @@ class BaseDistiller(BaseModel):
         Shape:
             each (N,); a field that no sample has is left out.
         """
+        if isinstance(data_samples, BatchedSamples):
+            return data_samples.fields(device)
         fields = {}
         samples = data_samples or ()
         if any('gt_label' in sample for sample in samples):

@@ -24,6 +24,7 @@ from mmdistill.models.distillers.wiring import (
     Side,
     build_loss,
     check_needs,
+    check_stages,
     remembered_widths,
     wants_maps,
 )
@@ -93,6 +94,7 @@ class OfflineDistiller(BaseDistiller):
                 self.data_preprocessor, _preprocessor(teacher_preprocessor)
             )
         self.task_weight = task_weight
+        self.stage = 2  # the only one, but for `StagedTrainLoop`
         if task_weight:
             self.check_task_head()
         # Past nn.Module's registration of submodules, on purpose.
@@ -143,12 +145,18 @@ class OfflineDistiller(BaseDistiller):
         teacher = Side(
             'teacher', self._read_teacher, teacher_input_size, with_maps
         )
+        #: Widths of the student's and of the teacher's feature.
+        self.feature_dims = tuple(
+            None if side.dry.feature is None else side.dry.feature.shape[1]
+            for side in (student, teacher)
+        )
         self._edges: dict[str, Edge] = {}
         for name, cfg in losses.items():
             self.losses[name], self._edges[name] = build_loss(
                 name, cfg, student, teacher
             )
             check_needs(name, self.losses[name], self._edges[name], memories)
+        check_stages(self.losses)
         for i, side in enumerate((student, teacher)):
             side.reader.numbers = tuple(
                 sorted({n for e in self._edges.values() for n in e.maps[i]})
@@ -189,10 +197,10 @@ class OfflineDistiller(BaseDistiller):
         """The teacher's predictions for a batch of the dataloader."""
         prepared = self.data_preprocessor(data, False)
         inputs = prepared['inputs']
-        if isinstance(self.data_preprocessor, PairPreprocessor):
-            inputs = self.data_preprocessor.teacher(
-                dict(inputs=data['inputs']), False
-            )['inputs']
+        for module in self.data_preprocessor.modules():
+            if isinstance(module, PairPreprocessor):
+                raw = dict(inputs=data['inputs'])
+                inputs = module.teacher(raw, False)['inputs']
         return self.teacher(inputs, prepared['data_samples'], mode='predict')
 
     def teacher_fingerprint(self) -> str:
@@ -215,18 +223,40 @@ class OfflineDistiller(BaseDistiller):
                 when None.
         """
         fields = self.batch_fields(data_samples, inputs.device)
-        student = self._read_student(inputs)
+        student = None
+        if self.stage == 2 or any(map(_reads_student, self._active())):
+            student = self._read_student(inputs)
         teacher = self.represent_teacher(
             inputs if teacher_inputs is None else teacher_inputs
         )
         losses = {}
-        if self.task_weight:
+        if self.task_weight and self.stage == 2:
             losses[TASK] = self.task_weight * self.task_loss(
                 student.logits, data_samples, fields.get('label')
             )
-        for name in self.losses:
-            losses[name] = self._compare(name, student, teacher, fields)
+        active = self._active()
+        for name, loss in self.losses.items():
+            if loss in active:
+                losses[name] = self._compare(name, student, teacher, fields)
         return losses
+
+    def _active(self) -> list[nn.Module]:
+        """The losses that count in the present stage."""
+        return [
+            loss
+            for loss in self.losses.values()
+            if self.stage in getattr(loss, 'stages', (2,))
+        ]
+
+    def set_stage(self, stage: int) -> None:
+        """Be in stage 1 or 2 of a method that has two (`StagedTrainLoop`)."""
+        self.stage = stage
+        for loss in self.losses.values():
+            if hasattr(loss, 'stage'):
+                loss.stage = stage
+        before = {getattr(m, 'pre_activation', False) for m in self._active()}
+        for reader in (self._read_student, self._read_teacher):
+            reader.pre_activation = before == {True}
 
     @torch.no_grad()
     def represent_teacher(self, inputs: Tensor) -> Representation:
@@ -243,7 +273,9 @@ class OfflineDistiller(BaseDistiller):
         fields: dict[str, Tensor],
     ) -> Tensor:
         loss, edge = self.losses[name], self._edges[name]
-        s = edge.select(0, self._read_student.numbers, student)
+        s = None
+        if student is not None and _reads_student(loss):
+            s = edge.select(0, self._read_student.numbers, student)
         t = edge.select(1, self._read_teacher.numbers, teacher)
         needed = {}
         for need in edge.needs:
@@ -293,3 +325,7 @@ def _in_full_precision(
 ) -> Tensor:
     """Also losses that do not see to it themselves run in float32."""
     return loss(student, teacher, **needed)
+
+
+def _reads_student(loss: nn.Module) -> bool:
+    return getattr(loss, 'reads_student', lambda: True)()

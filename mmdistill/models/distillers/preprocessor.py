@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from mmengine.model import BaseDataPreprocessor
-from torch import nn
+from torch import Tensor, nn
 
 
 class PairPreprocessor(BaseDataPreprocessor):
@@ -17,11 +17,16 @@ class PairPreprocessor(BaseDataPreprocessor):
 
     def __init__(self, student: nn.Module, teacher: nn.Module) -> None:
         super().__init__()
-        if getattr(student, 'batch_augments', None) is not None:
+        draws = [
+            name
+            for name in ('batch_augments', 'crop_padding', 'flip_prob')
+            if getattr(student, name, None)
+        ]
+        if draws:
             raise ValueError(
-                'data_preprocessor.batch_augments mixes images at random, so '
-                'the teacher would see other images than the student; leave '
-                'out model.teacher_preprocessor or the batch augmentation'
+                f'data_preprocessor draws at random ({draws}), so the teacher '
+                'would see other images than the student; leave out '
+                'model.teacher_preprocessor, or augment in train_pipeline'
             )
         self.student = student
         self.teacher = teacher
@@ -33,3 +38,28 @@ class PairPreprocessor(BaseDataPreprocessor):
                 dict(inputs=data['inputs']), training
             )['inputs']
         return prepared
+
+
+class ViewsPreprocessor(BaseDataPreprocessor):
+    """Prepares every view of a batch as another preprocessor does one.
+
+    Args:
+        single: prepares one view. A batch of one view is handed on as it is.
+    """
+
+    def __init__(self, single: nn.Module) -> None:
+        super().__init__()
+        self.single = single
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        views = data['inputs']
+        if not isinstance(views, (list, tuple)) or views[0].ndim != 4:
+            return self.single(data, training)
+        first = self.single({**data, 'inputs': views[0]}, training)
+        rest = [self.single(dict(inputs=v), training) for v in views[1:]]
+        return {
+            key: [value, *(other[key] for other in rest)]
+            if isinstance(value, Tensor)
+            else value
+            for key, value in first.items()
+        }

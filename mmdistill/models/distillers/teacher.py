@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 
-from mmengine.logging import print_log
+from mmengine.logging import MMLogger, print_log
 from mmengine.runner.checkpoint import _load_checkpoint
-from torch import nn
+from torch import Tensor, nn
 
 from mmdistill.engine.checkpoint import load_strictly, state_dict_of
 
@@ -30,9 +31,9 @@ def is_missing_file(ckpt: str | None) -> bool:
 def load_teacher(teacher: nn.Module, ckpt: str | None) -> None:
     """Give the teacher its weights, all of them or none.
 
-    Takes a checkpoint of the teacher itself, or one of a distiller whose
-    student has become the teacher. Without a file the teacher's ``init_cfg``
-    decides.
+    Takes a checkpoint of the teacher itself, one of a distiller whose student
+    has become the teacher, or a ResNet's in torchvision's layout. Without a
+    file the teacher's ``init_cfg`` decides.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -40,13 +41,17 @@ def load_teacher(teacher: nn.Module, ckpt: str | None) -> None:
             another architecture or number of classes; it lists the keys.
     """
     if ckpt is None:
+        logger = MMLogger.get_current_instance()
+        level = logger.level
+        logger.setLevel(logging.WARNING)  # it lists every tensor
         teacher.init_weights()
+        logger.setLevel(level)
         if getattr(teacher, 'init_cfg', None) is None:
             print_log(
                 'model.teacher_ckpt is not set and model.teacher has no '
                 'init_cfg: the teacher is a random network',
                 logger='current',
-                level=30,
+                level=logging.WARNING,
             )
         return
     if is_missing_file(ckpt):
@@ -64,7 +69,7 @@ def load_teacher(teacher: nn.Module, ckpt: str | None) -> None:
         }
     load_strictly(
         teacher,
-        state,
+        _from_torchvision(state),
         f'the teacher checkpoint {ckpt!r}',
         'Set model.teacher to the architecture and the number of classes '
         '(model.teacher.head.num_classes) of the file, or model.teacher_ckpt '
@@ -82,3 +87,13 @@ def fingerprint(teacher: nn.Module) -> str:
             value.detach().cpu().contiguous().view(-1).numpy().tobytes()
         )
     return digest.hexdigest()
+
+
+def _from_torchvision(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Name a torchvision ResNet's weights as MMPretrain's classifier does."""
+    if 'fc.weight' not in state or 'layer1.0.conv1.weight' not in state:
+        return state
+    return {
+        f'head.{key}' if key.startswith('fc.') else f'backbone.{key}': value
+        for key, value in state.items()
+    }

@@ -61,10 +61,13 @@ class Side:
             who: the loss, for error messages.
         """
         numbers = sorted(self.map_shapes)
+        # A map that only the classifier pools is nobody's stage.
+        pooled = getattr(self.reader.model.backbone, 'has_pooled_map', False)
+        stages = numbers[:-1] if pooled else numbers
         names = dict(
-            stages=[n for n in numbers if n > 0],
-            last=numbers[-1:],
-            all=numbers,
+            stages=[n for n in stages if n > 0],
+            last=stages[-1:],
+            all=stages,
         )
         if isinstance(choice, str):
             if choice not in names:
@@ -75,7 +78,7 @@ class Side:
             chosen = names[choice]
         else:
             chosen = [
-                numbers[n] if -len(numbers) <= n < 0 else n for n in choice
+                stages[n] if -len(stages) <= n < 0 else n for n in choice
             ]
         missing = sorted(set(chosen) - set(numbers))
         if missing:
@@ -193,6 +196,22 @@ def build_loss(
     return loss, edge
 
 
+def check_stages(losses: Mapping[str, nn.Module]) -> None:
+    """Raise if first stages want maps before and after the activation."""
+    first = {
+        name: getattr(loss, 'pre_activation', False)
+        for name, loss in losses.items()
+        if 1 in getattr(loss, 'stages', ())
+    }
+    if len(set(first.values())) > 1:
+        before = [name for name, wanted in first.items() if wanted]
+        raise ValueError(
+            f'losses {before} compare maps from before the activation in '
+            f'the first stage and {sorted(set(first) - set(before))} from '
+            'behind it; one pass cannot give both, use them in two runs'
+        )
+
+
 def check_needs(
     name: str, loss: nn.Module, edge: Edge, memories: Mapping[str, Any]
 ) -> None:
@@ -282,6 +301,17 @@ def _paired_maps(
         student.choose_maps(choice, who),
         teacher.choose_maps(choice, who),
     )
+    for side in (student, teacher):
+        backbone = side.reader.model.backbone
+        if getattr(cls, 'pre_activation', False) and not hasattr(
+            backbone, 'pre_activation'
+        ):
+            raise ValueError(
+                f'{who} ({cls.__name__}) compares maps from before the '
+                f'activation, which the {side.name} '
+                f'({type(backbone).__name__}) cannot give; use networks of '
+                'the CIFAR zoo or another loss'
+            )
     if len(chosen[0]) != len(chosen[1]):
         raise ValueError(
             f'{who} ({cls.__name__}) compares maps one to one, but '

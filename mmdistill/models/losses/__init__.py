@@ -1,19 +1,43 @@
 """Distillation losses: one paper per file, tensors in, scalar out."""
 
+from mmdistill.models.losses.ab import ABLoss
 from mmdistill.models.losses.at import ATLoss
 from mmdistill.models.losses.base import DistillLoss
+from mmdistill.models.losses.cc import CCLoss
 from mmdistill.models.losses.crd import CRDLoss
+from mmdistill.models.losses.fsp import FSPLoss
+from mmdistill.models.losses.ft import FTLoss
+from mmdistill.models.losses.gckt import GCKTLoss
+from mmdistill.models.losses.hint import HintLoss
 from mmdistill.models.losses.infonce import InfoNCELoss
 from mmdistill.models.losses.kd import KDLoss
+from mmdistill.models.losses.lckt import LCKTLoss
+from mmdistill.models.losses.nst import NSTLoss
+from mmdistill.models.losses.pkt import PKTLoss
+from mmdistill.models.losses.prediction import PredictionLoss
 from mmdistill.models.losses.protocpc import ProtoCPCLoss
 from mmdistill.models.losses.rkd import RKDLoss
+from mmdistill.models.losses.sp import SPLoss
+from mmdistill.models.losses.vid import VIDLoss
 
 __all__ = [
+    'ABLoss',
     'ATLoss',
+    'CCLoss',
     'CRDLoss',
     'DistillLoss',
+    'FSPLoss',
+    'FTLoss',
+    'GCKTLoss',
+    'HintLoss',
     'InfoNCELoss',
     'KDLoss',
+    'LCKTLoss',
+    'NSTLoss',
+    'PKTLoss',
+    'PredictionLoss',
     'ProtoCPCLoss',
     'RKDLoss',
+    'SPLoss',
+    'VIDLoss',
 ]

@@ -42,13 +42,15 @@ class CRDLoss(DistillLoss):
         momentum: fraction of a bank's row kept when its sample is seen.
         exclude_class: draw negatives from other classes only; False needs no
             labels and excludes only the sample itself.
+        bank_dtype: 'float32', 'bfloat16' or 'float16', how banks are stored.
         loss_weight: factor on the loss; 0.8 in the CIFAR-100 tables.
     Shape:
         student: (N, D_s); teacher: (N, D_t); sample_idx: (N,) indices in the
         training set; label: (N,), -1 for unlabelled samples; negatives: (N,
         K) indices, drawn when None. Returns ().
     Raises:
-        ValueError: if the number of training samples is not known.
+        ValueError: if the number of training samples is not known, or an
+            index is beyond it.
     Config:
         losses=dict(crd=dict(type='CRDLoss', num_negatives=16384,
                              loss_weight=0.8))
@@ -67,6 +69,7 @@ class CRDLoss(DistillLoss):
         temperature: float = 0.07,
         momentum: float = 0.5,
         exclude_class: bool = True,
+        bank_dtype: str = 'float32',
         loss_weight: float = 1.0,
     ) -> None:
         super().__init__(loss_weight)
@@ -76,8 +79,9 @@ class CRDLoss(DistillLoss):
         self.temperature = temperature
         self.embed_student = Embedding(student_dim, embed_dim)
         self.embed_teacher = Embedding(teacher_dim, embed_dim)
-        self.bank_student = InstanceBank(num_samples, embed_dim, momentum)
-        self.bank_teacher = InstanceBank(num_samples, embed_dim, momentum)
+        bank = num_samples, embed_dim, momentum, bank_dtype
+        self.bank_student = InstanceBank(*bank)
+        self.bank_teacher = InstanceBank(*bank)
         # Z of the student's and of the teacher's side; 0 until it is set.
         self.register_buffer('normalisers', torch.zeros(2))
         self._normalisers_set = False
@@ -91,7 +95,7 @@ class CRDLoss(DistillLoss):
         label: Tensor | None = None,
         negatives: Tensor | None = None,
     ) -> Tensor:
-        self.bank_student.require_length()
+        self.bank_student.require_indices(sample_idx)
         if negatives is None:
             negatives = self.bank_student.draw_negatives(
                 sample_idx, self.num_negatives, label
@@ -103,11 +107,7 @@ class CRDLoss(DistillLoss):
             self._scores(student, self.bank_teacher, samples),
             self._scores(teacher, self.bank_student, samples),
         ]
-        log_z = self._normalise(scores).log()
-        loss = self.loss_weight * sum(
-            noise_contrastive((x - z).exp(), len(self.bank_student))
-            for x, z in zip(scores, log_z, strict=True)
-        )
+        loss = self.loss_weight * self._objective(scores)
         if self.training:
             after_backward(
                 loss, lambda: self._remember(sample_idx, student, teacher)
@@ -121,6 +121,14 @@ class CRDLoss(DistillLoss):
         anchors = anchors / self.temperature
         scores = anchors @ bank.features.to(anchors.dtype).t()
         return scores.gather(1, samples)
+
+    def _objective(self, scores: list[Tensor]) -> Tensor:
+        """The loss of both sides' scores, each (N, 1 + K)."""
+        log_z = self._normalise(scores).log()
+        return sum(
+            noise_contrastive((x - z).exp(), len(self.bank_student))
+            for x, z in zip(scores, log_z, strict=True)
+        )
 
     def _normalise(self, scores: list[Tensor]) -> Tensor:
         """Z of both sides, set once from the first batch of all processes."""

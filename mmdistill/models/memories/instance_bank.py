@@ -135,7 +135,7 @@ class InstanceBank(nn.Module):
         Raises:
             ValueError: if every sample is of one class.
         """
-        self.require_length()
+        self.require_indices(sample_idx)
         start = self.position[sample_idx]
         excluded = torch.ones_like(start)
         if label is not None and len(self.class_count):
@@ -182,6 +182,22 @@ class InstanceBank(nn.Module):
         new = F.normalize(old.lerp(x, 1 - self.momentum), eps=1e-12)
         self.features[sample_idx] = new.to(self.features.dtype)
 
+    def require_indices(self, sample_idx: Tensor) -> None:
+        """Raise if the length is unknown or, on the CPU, too small.
+
+        A GPU is not asked: the host would wait for it at every step.
+        """
+        self.require_length()
+        if sample_idx.device.type == 'cpu' and len(sample_idx):
+            low, high = int(sample_idx.min()), int(sample_idx.max())
+            if low < 0 or high >= len(self):
+                raise ValueError(
+                    f'sample_idx lies between {low} and {high}, but this '
+                    f'InstanceBank holds samples 0 to {len(self) - 1}; give '
+                    "num_samples the training dataset's length, or leave it "
+                    'out'
+                )
+
     def require_length(self) -> None:
         """Raise if the length of the training dataset is not known yet."""
         if len(self) == 0:
@@ -201,6 +217,12 @@ class InstanceBank(nn.Module):
                     f'the checkpoint holds an InstanceBank of {len(saved)} '
                     f'samples but this training dataset has {len(self)}; '
                     'resume with the dataset of the checkpoint'
+                )
+            if saved.dtype != self.features.dtype:
+                raise ValueError(
+                    f'the checkpoint holds an InstanceBank in {saved.dtype} '
+                    f'but the config asks for {self.features.dtype}; resume '
+                    "with the checkpoint's bank_dtype"
                 )
             labels = state_dict.setdefault(
                 f'{prefix}labels', torch.full((len(saved),), -1)

@@ -8,11 +8,16 @@ from mmdistill.models.distillers.wiring import LEVELS, _loss_names
 from mmdistill.registry import MODELS
 
 N, DIM, CLASSES, SAMPLES = 8, 12, 10, 40
+# Widths of the student's and of the teacher's maps; some losses are choosy.
+CHANNELS = dict(FSPLoss=((4, 8), (4, 8)), FTLoss=((8,), (12,)))
+DEFAULT_CHANNELS = (4, 8), (6, 12)
 
 
 def build(name: str, **kwargs) -> torch.nn.Module:
     widths = dict(student_dim=DIM, teacher_dim=DIM, num_samples=SAMPLES)
     widths.update(num_negatives=16, num_prototypes=CLASSES)
+    student, teacher = CHANNELS.get(name, DEFAULT_CHANNELS)
+    widths.update(student_channels=student, teacher_channels=teacher)
     cls = MODELS.get(name)
     known = cls.__init__.__code__.co_varnames
     given = {k: v for k, v in widths.items() if k in known}
@@ -27,8 +32,12 @@ def inputs(loss, dtype=torch.float32) -> tuple[list, list, dict]:
         return torch.randn(*shape, generator=generator).to(dtype)
 
     if loss.level == 'maps':
-        student = [random(N, 4, 8, 8), random(N, 8, 4, 4)]
-        teacher = [random(N, 6, 8, 8), random(N, 12, 2, 2)]
+        widths = CHANNELS.get(type(loss).__name__, DEFAULT_CHANNELS)
+        sizes = (8, 4), (8, 2)
+        student, teacher = (
+            [random(N, c, s, s) for c, s in zip(cs, ss, strict=False)]
+            for cs, ss in zip(widths, sizes, strict=True)
+        )
     else:
         width = CLASSES if loss.level == 'logits' else DIM
         student, teacher = [random(N, width)], [random(N, width)]
@@ -49,8 +58,11 @@ def call(loss, student, teacher, needed):
 
 
 def test_there_are_losses():
-    assert {'KDLoss', 'CRDLoss', 'ProtoCPCLoss', 'InfoNCELoss', 'ATLoss',
-            'RKDLoss'} <= set(_loss_names())  # fmt: skip
+    names = (
+        'KD Hint AT SP CC VID RKD PKT AB FT FSP NST CRD GCKT LCKT ProtoCPC '
+        'InfoNCE Prediction'
+    )
+    assert {f'{n}Loss' for n in names.split()} <= set(_loss_names())
 
 
 @pytest.mark.parametrize('name', _loss_names())

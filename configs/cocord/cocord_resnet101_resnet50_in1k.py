@@ -1,0 +1,9 @@
+_base_ = [
+    '../_base_/pairs/resnet101_resnet50_in1k.py',
+    '../_base_/methods/cocord_in1k.py',
+    '../_base_/datasets/imagenet_two_views.py',
+    '../_base_/schedules/imagenet_100e.py',
+    '../_base_/runtime.py',
+]
+model = _base_.method
+custom_hooks = [*_base_.custom_hooks, *_base_.method_hooks]

@@ -1,0 +1,8 @@
+_base_ = [
+    '../_base_/pairs/resnet32x4_ShuffleV1.py',
+    '../_base_/datasets/cifar100.py',
+    '../_base_/schedules/cifar_240e.py',
+    '../_base_/runtime.py',
+]
+model = dict(_delete_=True, **_base_.student)
+optim_wrapper = dict(optimizer=dict(lr=0.01))

@@ -1,0 +1,7 @@
+_base_ = [
+    '../_base_/pairs/wrn_40_2_wrn_16_2.py',
+    '../_base_/datasets/cifar100.py',
+    '../_base_/schedules/cifar_240e.py',
+    '../_base_/runtime.py',
+]
+model = dict(_delete_=True, **_base_.teacher)

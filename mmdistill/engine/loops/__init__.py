@@ -1,0 +1,5 @@
+"""Training and validation loops."""
+
+from mmdistill.engine.loops.staged_train_loop import StagedTrainLoop
+
+__all__ = ['StagedTrainLoop']

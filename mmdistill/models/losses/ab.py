@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from mmdistill.models.losses.base import DistillLoss
+from mmdistill.models.losses.maps import match_sizes
+from mmdistill.ops import full_precision
+from mmdistill.registry import MODELS
+
+
+@MODELS.register_module()
+class ABLoss(DistillLoss):
+    """Match which neurons fire, before training for the task begins.
+
+    On maps before the activation, with connected student s and teacher t:
+    (s + m)^2 where t <= 0 and s > -m, (s - m)^2 where t > 0 and s <= m;
+    summed over elements, divided by the batch size, times 3 / 1000, with
+    weight 2^(i - n + 1) for stage i of n. It belongs to the first stage
+    alone, see `StagedTrainLoop`.
+
+    Paper: Heo et al., Knowledge Transfer via Distillation of Activation
+    Boundaries Formed by Hidden Neurons, AAAI 2019, in the reference code's
+    scale.
+
+    Args:
+        student_channels, teacher_channels: widths of the maps; the
+            distiller fills them in. Where they differ a 1x1 convolution with
+            BatchNorm connects them.
+        margin: m.
+        maps: which maps are compared, see `DistillLoss.maps`.
+        loss_weight: factor on the loss.
+    Shape:
+        student, teacher: equally long sequences of (N, C_i, H_i, W_i);
+        returns ().
+    Config:
+        losses=dict(ab=dict(type='ABLoss')),
+        train_cfg=dict(type='StagedTrainLoop', ...)
+    """
+
+    level = 'maps'
+    pre_activation = True
+    stages = (1,)
+
+    def __init__(
+        self,
+        student_channels: Sequence[int],
+        teacher_channels: Sequence[int],
+        margin: float = 1.0,
+        maps: str | Sequence[int] = 'stages',
+        loss_weight: float = 1.0,
+    ) -> None:
+        super().__init__(loss_weight)
+        self.margin = margin
+        self.maps = maps
+        self.connectors = nn.ModuleList(
+            nn.Identity()
+            if s == t
+            else nn.Sequential(nn.Conv2d(s, t, 1), nn.BatchNorm2d(t))
+            for s, t in zip(student_channels, teacher_channels, strict=True)
+        )
+
+    @full_precision
+    def forward(
+        self, student: Sequence[Tensor], teacher: Sequence[Tensor]
+    ) -> Tensor:
+        loss = 0
+        for i, (s, t) in enumerate(zip(student, teacher, strict=True)):
+            s, t = match_sizes(self.connectors[i](s), t)
+            weight = 2.0 ** (i - len(student) + 1)
+            loss = loss + weight * self._boundary(s, t).sum()
+        return self.loss_weight * (loss / len(student[0]) * 3 / 1000)
+
+    def _boundary(self, s: Tensor, t: Tensor) -> Tensor:
+        silent = (s + self.margin).clamp(min=0).square() * (t <= 0)
+        firing = (s - self.margin).clamp(max=0).square() * (t > 0)
+        return silent + firing

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmdistill.models.losses.base import DistillLoss
+from mmdistill.models.losses.maps import match_sizes
+from mmdistill.ops import full_precision
+from mmdistill.registry import MODELS
+
+
+@MODELS.register_module()
+class FSPLoss(DistillLoss):
+    """Match how maps flow into the next ones, before the task is learnt.
+
+    Of two consecutive maps b and a at the smaller size, G_ij is the mean over
+    positions of a_i b_j; the loss is the mean of (G_s - G_t)^2, summed over
+    the pairs. It belongs to the first stage alone, see `StagedTrainLoop`.
+
+    Paper: Yim et al., A Gift from Knowledge Distillation, CVPR 2017, eq. 1.
+
+    Args:
+        student_channels, teacher_channels: widths of the maps; the
+            distiller fills them in. They must agree.
+        maps: at least two maps, see `DistillLoss.maps`.
+        loss_weight: factor on the loss; 50 in the reference code's scripts.
+    Shape:
+        student, teacher: equally long sequences of (N, C_i, H_i, W_i) with
+        equal C_i; returns ().
+    Raises:
+        ValueError: if widths differ or there is only one map.
+    Config:
+        losses=dict(fsp=dict(type='FSPLoss')),
+        train_cfg=dict(type='StagedTrainLoop', ...)
+    """
+
+    level = 'maps'
+    stages = (1,)
+
+    def __init__(
+        self,
+        student_channels: Sequence[int],
+        teacher_channels: Sequence[int],
+        maps: str | Sequence[int] = 'all',
+        loss_weight: float = 1.0,
+    ) -> None:
+        super().__init__(loss_weight)
+        student, teacher = tuple(student_channels), tuple(teacher_channels)
+        if student != teacher:
+            raise ValueError(
+                f'FSPLoss compares maps of equal widths, but the student has '
+                f'{student} and the teacher {teacher}; choose a pair of one '
+                'style (such as resnet56 and resnet20), or a method that '
+                'connects different widths (HintLoss, ABLoss, VIDLoss)'
+            )
+        if len(student) < 2:
+            raise ValueError(
+                f'FSPLoss needs two maps or more, got maps={maps!r}'
+            )
+        self.maps = maps
+
+    @full_precision
+    def forward(
+        self, student: Sequence[Tensor], teacher: Sequence[Tensor]
+    ) -> Tensor:
+        return self.loss_weight * sum(
+            F.mse_loss(_flow(*s), _flow(*t))
+            for s, t in zip(pairwise(student), pairwise(teacher), strict=True)
+        )
+
+
+def _flow(b: Tensor, a: Tensor) -> Tensor:
+    """G: (N, C_b, H, W) and (N, C_a, h, w) to (N, C_a, C_b)."""
+    a, b = match_sizes(a, b)
+    a, b = a.flatten(2), b.flatten(2)
+    return a @ b.transpose(1, 2) / a.shape[2]

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmdistill.models.losses.base import DistillLoss
+from mmdistill.models.losses.maps import match_sizes
+from mmdistill.ops import full_precision
+from mmdistill.registry import MODELS
+
+
+@MODELS.register_module()
+class FTLoss(DistillLoss):
+    """Translate the student's map into the teacher's paraphrased factors.
+
+    First stage: a paraphraser learns to reconstruct the teacher's map through
+    rate * C_t channels (mean of squares). Second stage: it is frozen, and a
+    translator's factors of the student's map are matched with its own: mean
+    absolute difference of normalised channel means of squares.
+
+    Paper: Kim et al., Paraphrasing Complex Network: Network Compression via
+    Factor Transfer, NeurIPS 2018, in the reference code's form.
+
+    Args:
+        student_channels, teacher_channels: widths of the one map; the
+            distiller fills them in.
+        rate: channels of the factors as a fraction of the teacher's.
+        maps: one map, see `DistillLoss.maps`.
+        loss_weight: factor on the loss; 500 in the CIFAR-100 tables.
+    Shape:
+        student, teacher: sequences of one map, (N, C_s, H, W) and (N, C_t, h,
+        w); returns (). The first stage takes no student.
+    Raises:
+        ValueError: if more than one map is chosen.
+    Config:
+        losses=dict(ft=dict(type='FTLoss', loss_weight=500.0)),
+        train_cfg=dict(type='StagedTrainLoop', ...)
+    """
+
+    level = 'maps'
+    stages = (1, 2)
+    maps = 'last'
+
+    def __init__(
+        self,
+        student_channels: int | Sequence[int],
+        teacher_channels: int | Sequence[int],
+        rate: float = 0.5,
+        maps: str | Sequence[int] = 'last',
+        loss_weight: float = 1.0,
+    ) -> None:
+        super().__init__(loss_weight)
+        self.maps = maps
+        student = _single(student_channels, maps)
+        teacher = _single(teacher_channels, maps)
+        factors = max(1, int(teacher * rate))
+        self.paraphraser = _layers(nn.Conv2d, teacher, teacher, factors)
+        self.reconstructor = _layers(
+            nn.ConvTranspose2d, factors, factors, teacher, teacher
+        )
+        self.translator = _layers(
+            nn.Conv2d, student, student, factors, norm=True
+        )
+        #: 1 trains the paraphraser, 2 the student; `StagedTrainLoop` sets it.
+        self.stage = 2
+
+    def reads_student(self) -> bool:
+        """Whether the present stage needs the student at all."""
+        return self.stage == 2
+
+    @full_precision
+    def forward(
+        self, student: Sequence[Tensor] | None, teacher: Sequence[Tensor]
+    ) -> Tensor:
+        (target,) = teacher
+        if self.stage == 1:
+            again = self.reconstructor(self.paraphraser(target))
+            return self.loss_weight * F.mse_loss(again, target)
+        with torch.no_grad():
+            target = self.paraphraser(target)
+        s, t = match_sizes(self.translator(student[0]), target)
+        return self.loss_weight * F.l1_loss(_factor(s), _factor(t))
+
+
+def _single(channels: int | Sequence[int], maps: object) -> int:
+    if isinstance(channels, int):
+        return channels
+    if len(channels) != 1:
+        raise ValueError(
+            f'FTLoss compares one map, but maps={maps!r} chooses '
+            f"{len(channels)}; use maps='last' or one number"
+        )
+    return channels[0]
+
+
+def _layers(
+    convolution: type[nn.Module], *widths: int, norm: bool = False
+) -> nn.Sequential:
+    """Three 3x3 convolutions; the last width is repeated if one is missing."""
+    widths = [*widths, widths[-1]][:4]
+    layers: list[nn.Module] = []
+    for i, o in zip(widths[:-1], widths[1:], strict=True):
+        layers.append(convolution(i, o, 3, padding=1))
+        if norm:
+            layers.append(nn.BatchNorm2d(o))
+        layers.append(nn.LeakyReLU(0.1, inplace=True))
+    return nn.Sequential(*layers)
+
+
+def _factor(x: Tensor) -> Tensor:
+    return F.normalize(x.square().mean(dim=1).flatten(1))

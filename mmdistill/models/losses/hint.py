@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmdistill.models.losses.base import DistillLoss
+from mmdistill.models.losses.maps import match_sizes
+from mmdistill.ops import full_precision
+from mmdistill.registry import MODELS
+
+
+@MODELS.register_module()
+class HintLoss(DistillLoss):
+    """Regress the teacher's intermediate map from the student's (FitNets).
+
+    mean (r(f_s) - f_t)^2 over all elements, r a trained 1x1 convolution with
+    bias; summed over maps if several are chosen. The reference code of the
+    CIFAR-100 tables has a batch norm and a ReLU behind the convolution.
+
+    Paper: Romero et al., FitNets: Hints for Thin Deep Nets, ICLR 2015, eq. 3
+    as a mean and without its 1/2, trained together with the task and not in a
+    stage of its own.
+
+    Args:
+        student_channels, teacher_channels: widths of the chosen maps; the
+            distiller fills them in. A number stands for one map.
+        regressor: False compares the maps channel by channel.
+        maps: which maps are compared, see `DistillLoss.maps`.
+        loss_weight: factor on the loss; 100 in the CIFAR-100 tables.
+    Shape:
+        student, teacher: equally long sequences of (N, C_i, H_i, W_i); of two
+        sizes the larger is pooled. Returns ().
+    Raises:
+        ValueError: if the channels do not pair up, or differ without a
+            regressor.
+    Config:
+        losses=dict(hint=dict(type='HintLoss', loss_weight=100.0))
+    """
+
+    level = 'maps'
+
+    def __init__(
+        self,
+        student_channels: int | Sequence[int],
+        teacher_channels: int | Sequence[int],
+        regressor: bool = True,
+        maps: str | Sequence[int] = (2,),
+        loss_weight: float = 1.0,
+    ) -> None:
+        super().__init__(loss_weight)
+        self.maps = maps
+        pairs = channel_pairs('HintLoss', student_channels, teacher_channels)
+        if not regressor and any(s != t for s, t in pairs):
+            raise ValueError(
+                'HintLoss with regressor=False compares maps channel by '
+                f'channel, got student_channels={student_channels} and '
+                f'teacher_channels={teacher_channels}; set regressor=True, '
+                'or maps to some with equal channels'
+            )
+        self.regressors = nn.ModuleList(
+            nn.Conv2d(s, t, kernel_size=1) if regressor else nn.Identity()
+            for s, t in pairs
+        )
+
+    @full_precision
+    def forward(
+        self, student: Sequence[Tensor], teacher: Sequence[Tensor]
+    ) -> Tensor:
+        loss = 0
+        for regressor, s, t in zip(
+            self.regressors, student, teacher, strict=True
+        ):
+            s, t = match_sizes(s, t)
+            loss = loss + F.mse_loss(regressor(s), t)
+        return self.loss_weight * loss
+
+
+def channel_pairs(
+    who: str,
+    student_channels: int | Sequence[int],
+    teacher_channels: int | Sequence[int],
+) -> list[tuple[int, int]]:
+    """Widths of the student's and the teacher's map, for each pair of maps.
+
+    Raises:
+        ValueError: if there are not equally many.
+    """
+    sides = [
+        (channels,) if isinstance(channels, int) else tuple(channels)
+        for channels in (student_channels, teacher_channels)
+    ]
+    if len(sides[0]) != len(sides[1]):
+        raise ValueError(
+            f'{who} compares maps one to one, got student_channels='
+            f'{sides[0]} and teacher_channels={sides[1]}; give one number '
+            'for each chosen map'
+        )
+    return list(zip(*sides, strict=True))

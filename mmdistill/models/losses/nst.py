@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from mmdistill.models.losses.base import DistillLoss
+from mmdistill.models.losses.maps import match_sizes
+from mmdistill.ops import full_precision
+from mmdistill.registry import MODELS
+
+
+@MODELS.register_module()
+class NSTLoss(DistillLoss):
+    """Match what the neurons select: distributions of channels over a map.
+
+    The squared maximum mean discrepancy between the student's channels s and
+    the teacher's t, each flattened over positions and L2-normalised, under
+    the kernel k(a, b) = <a, b>^2: the mean over samples and pairs of channels
+    of k(t, t') + k(s, s') - 2 k(s, t), summed over stages. The teacher is a
+    constant, and its term stays in the value.
+
+    Paper: Huang and Wang, Like What You Like: Knowledge Distill via Neuron
+    Selectivity Transfer, 2017, with the polynomial kernel, degree 2 and
+    offset 0.
+
+    Args:
+        maps: which maps are compared, see `DistillLoss.maps`.
+        loss_weight: factor on the loss; 50 in the CIFAR-100 tables.
+    Shape:
+        student, teacher: equally long sequences of (N, C_i, H_i, W_i); widths
+        may differ, and of two sizes the larger is pooled. Returns ().
+    Config:
+        losses=dict(nst=dict(type='NSTLoss', loss_weight=50.0))
+    """
+
+    level = 'maps'
+
+    def __init__(
+        self, maps: str | Sequence[int] = 'stages', loss_weight: float = 1.0
+    ) -> None:
+        super().__init__(loss_weight)
+        self.maps = maps
+
+    @full_precision
+    def forward(
+        self, student: Sequence[Tensor], teacher: Sequence[Tensor]
+    ) -> Tensor:
+        loss = 0
+        for s, t in zip(student, teacher, strict=True):
+            s, t = (x.flatten(2) for x in match_sizes(s, t.detach()))
+            # Multiplications a sample of the two ways to the same number.
+            by_channels = s.shape[2] * (
+                s.shape[1] ** 2 + s.shape[1] * t.shape[1] + t.shape[1] ** 2
+            )
+            by_positions = s.shape[2] ** 2 * (s.shape[1] + t.shape[1])
+            fewer = by_positions < by_channels
+            way = _by_positions if fewer else _ByChannels.apply
+            loss = loss + way(s, t)
+        return self.loss_weight * loss
+
+
+def _by_positions(student: Tensor, teacher: Tensor) -> Tensor:
+    """The discrepancy from products of positions: (N, C, P) twice to ().
+
+    Since <a, b>^2 = <a a^T, b b^T>, it is the squared distance between the
+    means over channels of a a^T, two (P, P) matrices.
+    """
+    units = (F.normalize(x, dim=2) for x in (student, teacher))
+    mean_s, mean_t = (torch.bmm(x.mT, x) / x.shape[1] for x in units)
+    return (mean_s - mean_t).square().sum() / len(student)
+
+
+class _ByChannels(torch.autograd.Function):
+    """The discrepancy from products of channels: (N, C, P) twice to ().
+
+    The maps are far larger than these products, (C, C), so that it is the
+    products that are normalised, and the gradient, which autograd would
+    gather from one map-sized tensor for each factor, is written by hand.
+    """
+
+    @staticmethod
+    def forward(ctx, student: Tensor, teacher: Tensor) -> Tensor:
+        ss = torch.bmm(student, student.mT)
+        st = torch.bmm(student, teacher.mT)
+        tt = torch.bmm(teacher, teacher.mT)
+        # Squared norms stand on the diagonal; 1e-12 is F.normalize's eps.
+        inverse_s, inverse_t = (
+            x.diagonal(dim1=1, dim2=2).clamp(min=1e-24).rsqrt()
+            for x in (ss, tt)
+        )
+        for products, a, b in (
+            (ss, inverse_s, inverse_s),
+            (st, inverse_s, inverse_t),
+            (tt, inverse_t, inverse_t),
+        ):
+            products.mul_(a[:, :, None]).mul_(b[:, None, :])
+        # For each channel the mean kernel with the other channels.
+        mean_ss, mean_st, mean_tt = (
+            torch.linalg.vecdot(x, x) / x.shape[2] for x in (ss, st, tt)
+        )
+        ctx.save_for_backward(
+            student, teacher, ss, st, inverse_s, inverse_t, mean_ss - mean_st
+        )
+        return mean_tt.mean() + (mean_ss - 2 * mean_st).mean()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
+        student, teacher, ss, st, inverse_s, inverse_t, along = (
+            ctx.saved_tensors
+        )
+        scale = 4 * grad / along.numel() * inverse_s
+        to_s = ss * (scale / ss.shape[2])[:, :, None] * inverse_s[:, None, :]
+        to_t = st * (scale / -st.shape[2])[:, :, None] * inverse_t[:, None, :]
+        # The length of a channel does not matter: no gradient along it.
+        to_s.diagonal(dim1=1, dim2=2).sub_(scale * inverse_s * along)
+        return torch.bmm(to_s, student).baddbmm_(to_t, teacher), None

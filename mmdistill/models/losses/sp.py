@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmdistill.models.losses.base import DistillLoss
+from mmdistill.ops import full_precision
+from mmdistill.registry import MODELS
+
+
+@MODELS.register_module()
+class SPLoss(DistillLoss):
+    """Match which samples of a batch the teacher finds similar.
+
+    With each map flattened to F of (N, C H W), G = F F^T and its rows divided
+    by their norms, ||G_t - G_s||_F^2 / N^2, summed over maps.
+
+    Paper: Tung and Mori, Similarity-Preserving Knowledge Distillation, ICCV
+    2019.
+
+    Args:
+        maps: which maps are compared, see `DistillLoss.maps`.
+        loss_weight: factor on the loss; 3000 in the CIFAR-100 tables.
+    Shape:
+        student, teacher: equally long sequences of (N, C_i, H_i, W_i); widths
+        and sizes may differ, and nothing is pooled. Returns ().
+    Config:
+        losses=dict(sp=dict(type='SPLoss', loss_weight=3000.0))
+    """
+
+    level = 'maps'
+
+    def __init__(
+        self, maps: str | Sequence[int] = 'last', loss_weight: float = 1.0
+    ) -> None:
+        super().__init__(loss_weight)
+        self.maps = maps
+
+    @full_precision
+    def forward(
+        self, student: Sequence[Tensor], teacher: Sequence[Tensor]
+    ) -> Tensor:
+        return self.loss_weight * sum(
+            F.mse_loss(_similarity(s), _similarity(t))
+            for s, t in zip(student, teacher, strict=True)
+        )
+
+
+def _similarity(x: Tensor) -> Tensor:
+    """Similarity to every sample, rows of length 1: to (N, N)."""
+    x = x.flatten(1)
+    return F.normalize(x @ x.t())

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmdistill.models.losses.base import DistillLoss
+from mmdistill.models.losses.hint import channel_pairs
+from mmdistill.models.losses.maps import match_sizes
+from mmdistill.ops import full_precision
+from mmdistill.registry import MODELS
+
+
+@MODELS.register_module()
+class VIDLoss(DistillLoss):
+    """Raise a bound on what the student's maps tell of the teacher's.
+
+    The teacher's map is modelled as Gaussian with the mean mu(f_s), three 1x1
+    convolutions with ReLU between, and one trained variance for each channel,
+    v_c = log(1 + exp(a_c)) + eps. The loss is the negative log-likelihood
+    without its constant, mean 1/2 [(mu(f_s) - f_t)^2 / v + log v] over all
+    elements, summed over maps. It may be negative.
+
+    Paper: Ahn et al., Variational Information Distillation for Knowledge
+    Transfer, CVPR 2019.
+
+    Args:
+        student_channels, teacher_channels: widths of the chosen maps; the
+            distiller fills them in. A number stands for one map.
+        init_variance: v of every channel before training.
+        eps: the smallest variance.
+        maps: which maps are compared, see `DistillLoss.maps`.
+        loss_weight: factor on the loss; 1 in the CIFAR-100 tables.
+    Shape:
+        student, teacher: equally long sequences of (N, C_i, H_i, W_i); of two
+        sizes the larger is pooled. Returns ().
+    Raises:
+        ValueError: if the channels do not pair up, or if init_variance is
+            not above eps.
+    Config:
+        losses=dict(vid=dict(type='VIDLoss'))
+    """
+
+    level = 'maps'
+
+    def __init__(
+        self,
+        student_channels: int | Sequence[int],
+        teacher_channels: int | Sequence[int],
+        init_variance: float = 5.0,
+        eps: float = 1e-5,
+        maps: str | Sequence[int] = 'stages',
+        loss_weight: float = 1.0,
+    ) -> None:
+        super().__init__(loss_weight)
+        if init_variance <= eps:
+            raise ValueError(
+                'VIDLoss needs init_variance above eps, the smallest '
+                f'variance, got init_variance={init_variance} and eps={eps}'
+            )
+        self.eps = eps
+        self.maps = maps
+        pairs = channel_pairs('VIDLoss', student_channels, teacher_channels)
+        self.regressors = nn.ModuleList(_regressor(s, t) for s, t in pairs)
+        # log(exp(x) - 1), written so that no variance is too large.
+        excess = init_variance - eps
+        log_scale = excess + math.log(-math.expm1(-excess))
+        self.log_scales = nn.ParameterList(
+            torch.full((t,), log_scale) for _, t in pairs
+        )
+
+    @full_precision
+    def forward(
+        self, student: Sequence[Tensor], teacher: Sequence[Tensor]
+    ) -> Tensor:
+        loss = 0
+        for regressor, log_scale, s, t in zip(
+            self.regressors, self.log_scales, student, teacher, strict=True
+        ):
+            s, t = match_sizes(s, t)
+            # A channel has one variance, so its errors are averaged first.
+            squared = F.mse_loss(regressor(s), t, reduction='none')
+            squared = squared.mean(dim=(0, 2, 3))
+            variance = F.softplus(log_scale) + self.eps
+            loss = loss + 0.5 * (squared / variance + variance.log()).mean()
+        return self.loss_weight * loss
+
+
+def _regressor(in_channels: int, out_channels: int) -> nn.Sequential:
+    def conv1x1(channels: int) -> nn.Conv2d:
+        return nn.Conv2d(channels, out_channels, kernel_size=1, bias=False)
+
+    return nn.Sequential(
+        conv1x1(in_channels),
+        nn.ReLU(inplace=True),
+        conv1x1(out_channels),
+        nn.ReLU(inplace=True),
+        conv1x1(out_channels),
+    )

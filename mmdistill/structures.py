@@ -1,0 +1,94 @@
+"""What travels between datasets and models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import repeat
+
+import torch
+from mmpretrain.structures import DataSample
+from torch import Tensor
+
+
+class BatchedSamples:
+    """The labels and indices of a batch as tensors; DataSamples on demand.
+
+    Indexed or iterated it is a list of MMPretrain's DataSamples, which are
+    made when first asked for and kept, so that what a model writes into them
+    stays. It is no ``collections.abc.Sequence``: MMEngine and torch take
+    those apart, sample by sample.
+
+    Args:
+        sample_idx: (N,) int64, stays on the CPU.
+        gt_label: (N,) int64, -1 where unknown; None without labels.
+        seed: (N,) int64, what each sample's augmentation may depend on,
+            stays on the CPU; None leaves it to the device's generator.
+    """
+
+    def __init__(
+        self,
+        sample_idx: Tensor,
+        gt_label: Tensor | None = None,
+        seed: Tensor | None = None,
+    ) -> None:
+        self.sample_idx = sample_idx
+        self.gt_label = gt_label
+        self.seed = seed
+        self._samples: dict[int, DataSample] = {}
+
+    def __len__(self) -> int:
+        return len(self.sample_idx)
+
+    def __getitem__(self, item: int | slice) -> DataSample | list[DataSample]:
+        if isinstance(item, slice):
+            return list(self)[item]
+        i = range(len(self))[item]
+        if i not in self._samples:
+            label = self.gt_label
+            label = None if label is None else label[i : i + 1]
+            self._samples[i] = _sample(int(self.sample_idx[i]), label)
+        return self._samples[i]
+
+    def __iter__(self) -> Iterator[DataSample]:
+        labels = repeat(None)
+        if self.gt_label is not None:
+            labels = self.gt_label.split(1)
+        # A batch's numbers at once: one by one they take longer.
+        pairs = zip(self.sample_idx.tolist(), labels, strict=False)
+        for i, (index, label) in enumerate(pairs):
+            if i not in self._samples:
+                self._samples[i] = _sample(index, label)
+            yield self._samples[i]
+
+    def __repr__(self) -> str:
+        return (
+            f'{type(self).__name__}(sample_idx={self.sample_idx}, '
+            f'gt_label={self.gt_label})'
+        )
+
+    def to(self, device: torch.device) -> BatchedSamples:
+        """The same with the labels, all in one copy, on a device."""
+        label = self.gt_label
+        if label is not None:
+            label = label.to(device, non_blocking=True)
+        moved = BatchedSamples(self.sample_idx, label, self.seed)
+        moved._samples = {i: s.to(device) for i, s in self._samples.items()}
+        return moved
+
+    def fields(self, device: torch.device) -> dict[str, Tensor]:
+        """``label`` and ``sample_idx``, each (N,), as the losses want them."""
+        fields = dict(sample_idx=self.sample_idx, label=self.gt_label)
+        return {
+            name: value.to(device, non_blocking=True)
+            for name, value in fields.items()
+            if value is not None
+        }
+
+
+def _sample(index: int, label: Tensor | None) -> DataSample:
+    sample = DataSample()
+    # set_metainfo would copy deeply, at four times the cost
+    sample.set_field(index, 'sample_idx', field_type='metainfo')
+    if label is not None:
+        sample.set_field(label, 'gt_label')
+    return sample

@@ -1,0 +1,714 @@
+"""Whole batches give what single images give, only sooner."""
+
+import importlib.util
+import itertools
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from helpers import digits_config, run_distributed
+from mmengine.config import Config
+from mmengine.dataset import DefaultSampler, default_collate, pseudo_collate
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmpretrain.datasets import BaseDataset
+from torch.utils.data import DataLoader, Subset
+
+from mmdistill.datasets import (
+    ImageTensorDataset,
+    IndexedDataset,
+    KeyedSampler,
+    batch_collate,
+    dataset_labels,
+)
+from mmdistill.datasets.sample_stream import index_samples
+from mmdistill.models.preprocessors.batch_augment import crop_and_flip
+from mmdistill.registry import DATASETS, HOOKS, MODELS, TRANSFORMS
+from mmdistill.structures import BatchedSamples
+
+ROOT = Path(__file__).parents[2]
+PACK = dict(type='PackInputs')
+DIGITS = dict(type='Digits', indices=30)
+BATCHED = dict(type='ImageTensorDataset', dataset=DIGITS)
+
+
+@DATASETS.register_module()
+class ListedImages(BaseDataset):
+    """Images and labels as a test gives them."""
+
+    def __init__(self, images, labels=None, **kwargs):
+        self.images, self.labels = images, labels
+        super().__init__(ann_file='', **kwargs)
+
+    def load_data_list(self):
+        labels = self.labels or [None] * len(self.images)
+        return [
+            dict(img=image) | ({} if label is None else dict(gt_label=label))
+            for image, label in zip(self.images, labels, strict=True)
+        ]
+
+
+def listed(images, labels=None, **kwargs):
+    inner = dict(type='ListedImages', images=images, labels=labels, **kwargs)
+    return DATASETS.build(dict(type='ImageTensorDataset', dataset=inner))
+
+
+def preprocessor(**kwargs):
+    return MODELS.build(dict(type='BatchAugmentPreprocessor', **kwargs))
+
+
+# The distribution ----------------------------------------------------------
+SIZE = 5
+IMAGE = np.arange(1, 1 + 3 * SIZE * SIZE, dtype=np.uint8)
+IMAGE = IMAGE.reshape(SIZE, SIZE, 3)
+OUTCOMES = list(itertools.product(range(9), range(9), (0, 1)))
+
+
+def transforms(flip):
+    cfgs = (
+        dict(type='RandomCrop', crop_size=SIZE, padding=4),
+        dict(type='RandomFlip', prob=flip, direction='horizontal'),
+        PACK,
+    )
+    return [TRANSFORMS.build(cfg) for cfg in cfgs]
+
+
+def apply(chain):
+    item = dict(img=IMAGE)
+    for transform in chain:
+        item = transform(item)
+    return item['inputs']
+
+
+def place(top, left, image):
+    return top, left, SIZE, SIZE
+
+
+@pytest.fixture(scope='module')
+def expected():
+    """MMPretrain's result for every place of the crop and flip, by hand."""
+    from mmdistill.utils import register_all_modules
+
+    register_all_modules()
+    chains = [transforms(0.0), transforms(1.0)]
+    results = []
+    for top, left, flip in OUTCOMES:
+        crop = chains[flip][0]
+        crop.rand_crop_params = partial(place, top, left)
+        results.append(apply(chains[flip]))
+    results = torch.stack(results)
+    assert len(results.flatten(1).unique(dim=0)) == len(OUTCOMES) == 162
+    return results
+
+
+def test_every_place_gives_mmpretrains_pixels(expected):
+    top, left, flip = torch.tensor(OUTCOMES).T
+    images = torch.from_numpy(IMAGE).permute(2, 0, 1)
+    images = images.repeat(len(OUTCOMES), 1, 1, 1)
+    assert torch.equal(
+        crop_and_flip(images, 4, top, left, flip.bool()), expected
+    )
+
+
+def per_image(count):
+    chain = transforms(0.5)
+    return torch.stack([apply(chain) for _ in range(count)])
+
+
+def whole_batches(count, seeded):
+    images = torch.from_numpy(IMAGE).permute(2, 0, 1)
+    seeds = None
+    if seeded:  # as IndexedDataset makes them
+        seeds = [
+            hash((0, d, i)) for d in range(count // 90) for i in range(90)
+        ]
+        seeds = torch.tensor(seeds)
+    return preprocessor().augment(images.repeat(count, 1, 1, 1), seeds)
+
+
+@pytest.mark.parametrize(
+    'draw, mean',
+    [(per_image, 60), (lambda n: whole_batches(n, False), 200),
+     (lambda n: whole_batches(n, True), 200)],
+    ids=['per image', 'generator', 'seeds'])  # fmt: skip
+def test_every_outcome_is_as_frequent(expected, draw, mean):
+    """Each within 5.5 standard deviations of a 162nd of all draws."""
+    images = draw(162 * mean)
+    both = torch.cat([expected, images]).flatten(1)
+    _, kind = both.unique(dim=0, return_inverse=True)
+    counts = torch.bincount(kind)
+    assert len(counts) == 162  # nothing else ever comes out
+    counts = counts[kind[:162]] - 1
+    assert counts.sum() == len(images)
+    assert (counts - mean).abs().max() < 5.5 * mean**0.5
+
+
+def test_probability_of_a_flip():
+    images = torch.arange(2.0).view(1, 1, 1, 2).repeat(10000, 1, 1, 1)
+    seeds = torch.arange(10000)
+    for given in (None, seeds):
+        flipped = preprocessor(crop_padding=0, flip_prob=0.2).augment(
+            images, given
+        )
+        assert abs(flipped[:, 0, 0, 0].mean() - 0.2) < 0.02
+        for prob in (0.0, 1.0):
+            sure = preprocessor(crop_padding=0, flip_prob=prob)
+            flipped = sure.augment(images, given)
+            assert (flipped[:, 0, 0, 0] == prob).all()
+
+
+def test_one_seed_one_outcome_in_any_batch():
+    images = torch.randint(0, 256, (40, 3, 8, 8), dtype=torch.uint8)
+    seeds = torch.randint(-(2**62), 2**62, (40,))
+    augment = preprocessor().augment
+    whole = augment(images, seeds)
+    order = torch.randperm(40)
+    parts = [augment(images[i], seeds[i]) for i in order.split(7)]
+    assert torch.equal(torch.cat(parts), whole[order])
+    assert not torch.equal(augment(images, seeds + 1), whole)
+
+
+# Normalisation -------------------------------------------------------------
+STATISTICS = dict(mean=[129.3, 124.1, 112.4], std=[68.2, 65.4, 70.4])
+
+
+def samples(count=6):
+    return BatchedSamples(torch.arange(count), torch.arange(count) % 3)
+
+
+@pytest.mark.parametrize('to_rgb', [False, True])
+@pytest.mark.parametrize('kwargs', [STATISTICS, {}])
+def test_testing_is_mmpretrains(kwargs, to_rgb):
+    images = torch.randint(0, 256, (6, 3, 9, 9), dtype=torch.uint8)
+    theirs = MODELS.build(
+        dict(type='ClsDataPreprocessor', to_rgb=to_rgb, **kwargs)
+    )
+    ours = preprocessor(to_rgb=to_rgb, **kwargs)
+    expected = theirs(dict(inputs=images))['inputs']
+    for inputs in (images, list(images)):
+        got = ours(dict(inputs=inputs, data_samples=samples()))
+        assert torch.equal(got['inputs'], expected)
+        assert got['data_samples'].gt_label.tolist() == [0, 1, 2, 0, 1, 2]
+    # zeros pad the pixels, not what they become
+    padded = ours(dict(inputs=torch.zeros_like(images)), True)['inputs']
+    black = ours(dict(inputs=torch.zeros_like(images)))['inputs']
+    assert torch.equal(padded, black)
+
+
+def test_lists_are_augmented_too():
+    images = torch.randint(0, 256, (6, 3, 9, 9), dtype=torch.uint8)
+    results = []
+    for inputs in (images, list(images)):
+        torch.manual_seed(0)
+        results.append(preprocessor()(dict(inputs=inputs), True)['inputs'])
+    assert torch.equal(*results)
+    assert not torch.equal(results[0], images.float())
+
+
+def test_mixup_on_top():
+    ours = preprocessor(
+        num_classes=3,
+        batch_augments=dict(augments=dict(type='Mixup', alpha=1.0)),
+    )
+    images = torch.randint(0, 256, (6, 3, 9, 9), dtype=torch.uint8)
+    got = ours(dict(inputs=images, data_samples=samples()), True)
+    scores = torch.stack([s.gt_score for s in got['data_samples']])
+    assert scores.shape == (6, 3)
+    assert torch.allclose(scores.sum(1), torch.ones(6))
+    assert ((scores > 0).sum(1) == 2).any()
+
+
+@pytest.mark.parametrize(
+    'kwargs', [dict(crop_padding=-1), dict(flip_prob=1.5)]
+)
+def test_bad_preprocessor(kwargs):
+    with pytest.raises(ValueError, match=next(iter(kwargs))):
+        preprocessor(**kwargs)
+
+
+# Samples -------------------------------------------------------------------
+def test_samples_are_data_samples_on_demand():
+    batch = samples()
+    assert len(batch) == 6 and len(batch[1:3]) == 2
+    assert batch[-1].sample_idx == 5
+    batch[4].set_pred_label(2)
+    assert [s.sample_idx for s in batch] == list(range(6))
+    assert [int(s.gt_label) for s in batch] == [0, 1, 2, 0, 1, 2]
+    assert batch[4].pred_label == 2 and 'pred_label' not in batch[3]
+    assert list(batch)[4] is batch[4]
+    moved = batch.to('cpu')
+    assert moved[4].pred_label == 2 and len(moved) == 6
+    with pytest.raises(IndexError):
+        batch[6]
+    unlabelled = BatchedSamples(torch.arange(3))
+    assert 'gt_label' not in unlabelled[0]
+    assert [s.sample_idx for s in unlabelled] == [0, 1, 2]
+    assert set(unlabelled.fields('cpu')) == {'sample_idx'}
+
+
+# The dataset ---------------------------------------------------------------
+def test_holds_what_the_dataset_has():
+    single, whole = DATASETS.build(DIGITS), DATASETS.build(BATCHED)
+    assert whole.images.shape == (30, 1, 8, 8)
+    assert whole.images.dtype == torch.uint8
+    assert whole.images.is_shared()
+    assert len(whole) == 30
+    assert whole.metainfo == single.metainfo
+    assert whole.CLASSES == tuple('0123456789')
+    assert np.array_equal(whole.get_gt_labels(), single.get_gt_labels())
+    assert dataset_labels(whole).tolist() == dataset_labels(single).tolist()
+    assert whole.get_cat_ids(3) == single.get_cat_ids(3)
+    assert 'Images' in repr(whole)
+    for i in (0, 7, -1):
+        one, other = single.get_data_info(i), whole.get_data_info(i)
+        assert np.array_equal(one['img'], other['img'])
+        assert one['sample_idx'] == other['sample_idx']
+        assert one['gt_label'] == other['gt_label']
+    whole.get_data_info(0)['img'][:] = 0
+    assert np.array_equal(
+        whole.get_data_info(0)['img'], single.get_data_info(0)['img']
+    )
+
+
+def test_single_items_and_other_collate_functions():
+    whole = DATASETS.build(BATCHED)
+    pick = [3, 1, 29]
+    expected = batch_collate(whole.__getitems__(pick))
+    labels = expected['data_samples'].gt_label.tolist()
+    for collate in (default_collate, pseudo_collate, batch_collate):
+        for items in (whole.__getitems__(pick), [whole[i] for i in pick]):
+            got = collate(items)
+            inputs = torch.stack(tuple(got['inputs']))
+            assert torch.equal(inputs, expected['inputs'])
+            found = got['data_samples']
+            assert [s.sample_idx for s in found] == pick
+            assert [int(s.gt_label) for s in found] == labels
+
+
+def test_parts_of_a_dataset():
+    whole = DATASETS.build(BATCHED)
+    part = DATASETS.build({**BATCHED, 'indices': [4, 9, 2]})
+    subset = whole.get_subset([4, 9, 2])
+    assert len(whole) == 30
+    whole.get_subset_([4, 9, 2])
+    for dataset in (part, subset, whole):
+        assert len(dataset) == 3
+        batch = batch_collate(dataset.__getitems__([2, 0]))
+        assert torch.equal(batch['inputs'], part.images[[2, 0]])
+        assert batch['data_samples'].sample_idx.tolist() == [2, 0]
+    assert len(DATASETS.build({**BATCHED, 'indices': 5})) == 5
+
+
+def test_labels_that_are_missing():
+    images = [np.full((2, 2, 3), i, np.uint8) for i in range(3)]
+    without = listed(images)
+    assert dataset_labels(without).tolist() == [-1, -1, -1]
+    batch = batch_collate(without.__getitems__([0, 2]))
+    assert batch['data_samples'].gt_label is None
+    some = listed(images, [1, None, 0])
+    assert dataset_labels(some).tolist() == [1, -1, 0]
+    grey = listed([image[..., 0] for image in images], [0, 1, 2])
+    assert grey.images.shape == (3, 1, 2, 2)
+
+
+GOOD = np.zeros((4, 5, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    'images, labels, pipeline, message',
+    [
+        ([GOOD, GOOD[:3]], [0, 1], [], r'one size.*\(4, 5, 3\).*image 1.*'
+         r'\(3, 5, 3\).*Resize'),
+        ([GOOD, GOOD[..., 0]], [0, 1], [], r'one size.*\(4, 5, 1\)'),
+        ([GOOD / 255.0], [0], [], 'uint8.*float64'),
+        ([GOOD], [[0, 2]], [], 'one label'),
+        ([GOOD], [0], [PACK], 'leave PackInputs'),
+        ([GOOD], [0], [dict(type='RandomFlip', prob=0.5)],
+         'RandomFlip.*only once.*BatchAugmentPreprocessor'),
+    ])  # fmt: skip
+def test_bad_images(images, labels, pipeline, message):
+    with pytest.raises(ValueError, match=message):
+        listed(images, labels, pipeline=pipeline)
+
+
+# The stream of samples -----------------------------------------------------
+def stream(cfg, workers=0, seed=5, collate=batch_collate, epochs=2, **kwargs):
+    """Augmented batches: images, labels and indices of every batch."""
+    # index_samples by hand: it would leave the workers out
+    dataset = IndexedDataset(DATASETS.build(cfg), seed)
+    sampler = DefaultSampler(dataset, shuffle=True, seed=0)
+    loader = DataLoader(
+        dataset,
+        batch_size=8,
+        sampler=KeyedSampler(sampler, len(dataset)),
+        num_workers=workers,
+        collate_fn=collate,
+        **kwargs,
+    )
+    prepare = preprocessor(crop_padding=2)
+    batches = []
+    for epoch in range(epochs):
+        sampler.set_epoch(epoch)
+        for data in loader:
+            data = prepare(data, True)
+            found = data['data_samples']
+            index = torch.tensor([s.sample_idx for s in found])
+            label = torch.cat([s.gt_label for s in found])
+            batches.append((data['inputs'], label, index))
+    return batches
+
+
+def assert_same(one, other):
+    assert len(one) == len(other) > 0
+    for a, b in zip(one, other, strict=True):
+        assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_workers_do_not_matter():
+    whole = stream(BATCHED)
+    assert_same(whole, stream(BATCHED, workers=2))
+    # each epoch draws anew, and each seed
+    first, second = whole[:4], whole[4:]
+    assert {int(i) for _, _, index in first for i in index} == set(range(30))
+    by_index = []
+    for part in (first, second):
+        images, _, index = map(torch.cat, zip(*part, strict=True))
+        by_index.append(images[index.argsort()])
+    equal = (by_index[0] == by_index[1]).flatten(1).all(1).sum()
+    assert equal < 10
+    assert not torch.equal(stream(BATCHED, seed=6)[0][0], whole[0][0])
+
+
+def test_training_needs_no_workers():
+    """A batch takes longer to send than to fetch, unless it has to be made."""
+    flips = [dict(type='RandomFlip', prob=0.5), PACK]
+    for cfg, workers in (
+        (BATCHED, 0),
+        ({**BATCHED, 'pipeline': flips}, 1),
+        (dict(type='RepeatDataset', dataset=BATCHED, times=2), 1),
+        (DIGITS, 1),
+    ):
+        loader = DataLoader(
+            DATASETS.build(cfg), num_workers=1, persistent_workers=True
+        )
+        index_samples(loader)
+        assert loader.num_workers == workers
+    whole = DataLoader(
+        DATASETS.build(BATCHED),
+        num_workers=1,
+        persistent_workers=True,
+        timeout=9,
+        collate_fn=batch_collate,
+    )
+    index_samples(whole, seed=1)
+    for _ in range(2):
+        assert len(list(whole)) == 30
+
+
+@pytest.mark.slow
+def test_spawned_workers():
+    spawned = stream(BATCHED, workers=1, multiprocessing_context='spawn')
+    assert_same(stream(BATCHED), spawned)
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+@pytest.mark.parametrize(
+    'cfg',
+    [
+        BATCHED,
+        dict(type='ConcatDataset', datasets=[BATCHED, dict(BATCHED)]),
+        dict(type='RepeatDataset', dataset=BATCHED, times=2),
+    ],
+    ids=lambda cfg: cfg['type'],
+)
+def test_labels_and_indices_through_wrappers(cfg, workers):
+    dataset = DATASETS.build(cfg)
+    labels = dataset_labels(dataset)
+    assert len(labels) == len(dataset)
+    seen = []
+    for images, label, index in stream(cfg, workers, epochs=1):
+        assert images.dtype == torch.float32 and len(images) == len(index)
+        assert torch.equal(label, labels[index])  # of the outermost dataset
+        seen.extend(index.tolist())
+    assert sorted(seen) == list(range(len(dataset)))
+
+
+def test_a_dataset_that_draws_keeps_its_seeds():
+    """A `__getitems__` that is not whole batches must not go past them."""
+    drawing = dict(
+        DIGITS,
+        pipeline=[dict(type='RandomCrop', crop_size=8, padding=2), PACK],
+    )
+    plain = DATASETS.build(drawing)
+
+    def items(dataset, seed):
+        indexed = index_samples(DataLoader(dataset), seed=seed)
+        return indexed.__getitems__([4, 2])
+
+    for seed in (3, None):
+        expected = items(plain, 3)
+        got = items(Subset(plain, list(range(30))), seed)
+        assert [g['data_samples'].sample_idx for g in got] == [4, 2]
+        same = [
+            torch.equal(g['inputs'], e['inputs'])
+            for g, e in zip(got, expected, strict=True)
+        ]
+        assert all(same) == (seed is not None)
+
+
+# Training ------------------------------------------------------------------
+@HOOKS.register_module()
+class BatchedStopHook(Hook):
+    """Stops a run as a kill would."""
+
+    def before_train_epoch(self, runner):
+        if runner.epoch == 1:
+            raise KeyboardInterrupt
+
+
+def batched_config(work_dir, losses=None, workers=0, **kwargs):
+    """The digits run of `helpers`, on whole batches."""
+    cfg = digits_config(work_dir, losses, **kwargs)
+    for name in ('train', 'val', 'test'):
+        loader = cfg[f'{name}_dataloader']
+        inner = loader.dataset.to_dict()
+        inner.pop('pipeline')
+        loader.dataset = dict(
+            type='ImageTensorDataset', dataset=inner, pipeline=[PACK]
+        )
+        loader.collate_fn = dict(type='batch_collate')
+        loader.num_workers = workers
+    cfg.model.data_preprocessor.update(
+        type='BatchAugmentPreprocessor', crop_padding=1, flip_prob=0.5
+    )
+    return cfg
+
+
+def state(runner):
+    states = dict(runner.model.state_dict())
+    for i, group in runner.optim_wrapper.state_dict()['state'].items():
+        states |= {f'optimizer.{i}.{k}': v for k, v in group.items()}
+    return {k: torch.as_tensor(v) for k, v in states.items()}
+
+
+CRD = dict(
+    kd=dict(type='KDLoss'),
+    crd=dict(type='CRDLoss', num_negatives=16, embed_dim=8),
+)
+
+
+def train(work_dir, workers=0, stop=False, resume=False, student=False):
+    hooks = [dict(type='ResumeStateHook')]
+    if stop:
+        hooks.append(dict(type='BatchedStopHook'))
+    cfg = batched_config(
+        work_dir, CRD, workers, custom_hooks=hooks, resume=resume
+    )
+    if student:  # alone: MMPretrain's classifier on whole batches
+        cfg.model.student.data_preprocessor = cfg.model.data_preprocessor
+        cfg.model = cfg.model.student
+    else:
+        cfg.model.teacher_ckpt = teacher_file(work_dir.parent, cfg)
+    runner = Runner.from_cfg(cfg)
+    torch.rand(3 if resume else 1)  # what came before must not matter
+    try:
+        runner.train()
+    except KeyboardInterrupt:
+        assert stop
+    return runner
+
+
+def teacher_file(folder, cfg):
+    path = folder / 'teacher.pth'
+    if not path.exists():
+        torch.manual_seed(1)
+        torch.save(MODELS.build(cfg.model.teacher).state_dict(), path)
+    return str(path)
+
+
+@pytest.mark.parametrize('student', [False, True])
+def test_resumed_equals_never_stopped(tmp_path, student):
+    whole = state(train(tmp_path / 'whole', workers=2, student=student))
+    train(tmp_path / 'parts', stop=True, student=student)
+    parts = state(train(tmp_path / 'parts', resume=True, student=student))
+    assert whole.keys() == parts.keys()
+    assert any('optimizer' in key for key in whole)
+    assert student or any('bank' in key for key in whole)
+    assert not [k for k in whole if not torch.equal(whole[k], parts[k])]
+
+
+def test_crd_learns_the_dataset(tmp_path):
+    runner = train(tmp_path / 'run')
+    loader = runner.train_dataloader
+    labels = dataset_labels(loader.dataset)
+    for bank in (
+        runner.model.losses.crd.bank_student,
+        runner.model.losses.crd.bank_teacher,
+    ):
+        assert len(bank.features) == 96
+        assert torch.equal(bank.labels, labels)
+    data = runner.model.data_preprocessor(next(iter(loader)), True)
+    fields = runner.model.batch_fields(data['data_samples'], 'cpu')
+    assert torch.equal(fields['label'], labels[fields['sample_idx']])
+    # a plain list of the same samples says the same
+    listed = runner.model.batch_fields(list(data['data_samples']), 'cpu')
+    assert fields.keys() == listed.keys()
+    assert all(torch.equal(fields[k], listed[k]) for k in fields)
+
+
+def test_queue_is_prefilled(tmp_path):
+    cfg = batched_config(
+        tmp_path / 'run',
+        dict(nce=dict(type='InfoNCELoss', level='feature')),
+        custom_hooks=[
+            dict(type='ResumeStateHook'),
+            dict(type='QueueHook', prefill=40),
+        ],
+        **{
+            'model.memories': dict(
+                negatives=dict(type='FeatureQueue', size=40)
+            ),
+            'model.teacher.backbone.widths': (4, 4, 8, 16),
+            'model.teacher.head.in_channels': 16,
+        },
+    )
+    cfg.model.teacher_ckpt = teacher_file(tmp_path, cfg)
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    assert len(runner.model.memories.negatives) == 40
+
+
+def load_test_tool():
+    """tools/test.py as a module."""
+    path = ROOT / 'tools' / 'test.py'
+    sys.path.insert(0, str(path.parent))
+    spec = importlib.util.spec_from_file_location('the_test_tool', path)
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    sys.path.remove(str(path.parent))
+    return tool
+
+
+@pytest.mark.parametrize('tta', [False, True])
+def test_accuracy_is_the_per_image_pipelines(tmp_path, tta):
+    """Of a checkpoint and of the exported student."""
+    cfg = batched_config(
+        tmp_path / 'run', custom_hooks=[dict(type='ExportStudentHook')]
+    )
+    cfg.model.teacher_ckpt = teacher_file(tmp_path, cfg)
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    expected = runner.val_loop.run()['accuracy/top1']
+
+    def accuracy(cfg, checkpoint, workers=0):
+        cfg.load_from = str(tmp_path / 'run' / checkpoint)
+        cfg.model.teacher_ckpt = None
+        cfg.experiment_name = f'test_{os.urandom(4).hex()}'
+        cfg.test_dataloader.num_workers = workers
+        if tta:
+            load_test_tool().use_tta(cfg)
+        return Runner.from_cfg(cfg).test()['accuracy/top1']
+
+    folder = tmp_path / 'tests'
+    reference = accuracy(digits_config(folder), 'epoch_2.pth')
+    for workers in (0, 2):
+        for checkpoint in ('epoch_2.pth', 'student.pth'):
+            ours = accuracy(batched_config(folder), checkpoint, workers)
+            assert ours == reference
+    if not tta:
+        assert reference == expected
+
+
+def test_exported_student_stands_alone(tmp_path):
+    """Its own config builds it, and prepares and classifies an image."""
+    cfg = batched_config(
+        tmp_path / 'run', custom_hooks=[dict(type='ExportStudentHook')]
+    )
+    cfg.model.teacher_ckpt = teacher_file(tmp_path, cfg)
+    Runner.from_cfg(cfg).train()
+    checkpoint = torch.load(tmp_path / 'run' / 'student.pth')
+    exported = Config.fromstring(checkpoint['meta']['cfg'], '.py')
+    assert exported.test_dataloader.dataset.pipeline == [PACK]
+    model = MODELS.build(exported.model).eval()
+    model.load_state_dict(checkpoint['state_dict'])
+    digits = DATASETS.build(
+        dict(type='Digits', pipeline=exported.test_dataloader.dataset.pipeline)
+    )
+    data = default_collate([digits[i] for i in range(3)])
+    assert [s.pred_score.shape for s in model.test_step(data)] == [(10,)] * 3
+
+
+def share(rank, world, folder):
+    """Each process's batches, and a step of training under DDP."""
+    from mmdistill.utils import register_all_modules
+
+    register_all_modules()
+    cfg = batched_config(
+        folder,
+        CRD,
+        launcher='none' if world == 1 else 'pytorch',
+        custom_hooks=[dict(type='ResumeStateHook')],
+        model_wrapper_cfg=dict(
+            type='MMDistributedDataParallel',
+            device_ids=None,
+            broadcast_buffers=False,
+        ),
+        **{'train_cfg.max_epochs': 1, 'train_dataloader.batch_size': 16},
+    )
+    cfg.model.teacher_ckpt = f'{folder}/../teacher.pth'
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    model = getattr(runner.model, 'module', runner.model)
+    rows = []
+    for data in runner.train_dataloader:
+        data = model.data_preprocessor(data, True)
+        rows.append((data['data_samples'].sample_idx, data['inputs']))
+    index, images = (torch.cat(column) for column in zip(*rows, strict=True))
+    banks = model.losses.crd.bank_student.features
+    return dict(index=index, images=images, banks=banks)
+
+
+@pytest.mark.slow
+def test_two_processes_see_what_one_sees(tmp_path):
+    teacher_file(tmp_path, batched_config(tmp_path / 'run'))
+    one = share(0, 1, str(tmp_path / 'one'))
+    two = run_distributed(share, 2, str(tmp_path / 'two'))
+    by_index = one['images'][one['index'].argsort()].numpy()
+    assert len(by_index) == 96
+    index = np.concatenate([part['index'] for part in two])
+    images = np.concatenate([part['images'] for part in two])
+    assert sorted(index) == list(range(96))
+    assert np.array_equal(images, by_index[index])
+    np.testing.assert_array_equal(two[0]['banks'], two[1]['banks'])
+
+
+# Configs -------------------------------------------------------------------
+@pytest.mark.parametrize('name', ['cifar10', 'cifar100'])
+def test_configs_differ_in_the_way_only(name):
+    """The same images, statistics, crop, flip, batches and metrics."""
+    folder = ROOT / 'configs/_base_/datasets'
+    single = Config.fromfile(folder / f'{name}.py')
+    whole = Config.fromfile(folder / f'{name}_batched.py')
+    ours = whole.data_preprocessor.to_dict()
+    crop, flip, _ = single.train_pipeline
+    assert ours.pop('type') == 'BatchAugmentPreprocessor'
+    assert (crop.crop_size, flip.direction) == (32, 'horizontal')
+    assert ours.pop('crop_padding') == crop.padding
+    assert ours.pop('flip_prob') == flip.prob
+    assert ours == single.data_preprocessor.to_dict()
+    for part in ('train', 'val', 'test'):
+        one = single[f'{part}_dataloader'].to_dict()
+        other = whole[f'{part}_dataloader'].to_dict()
+        pipeline = one['dataset'].pop('pipeline')
+        assert other['dataset'].pop('type') == ImageTensorDataset.__name__
+        assert other['dataset'].pop('pipeline') == pipeline[-1:]
+        assert other.pop('dataset')['dataset'] == one.pop('dataset')
+        assert other.pop('collate_fn') == dict(type='batch_collate')
+        assert other.pop('num_workers') <= one.pop('num_workers')
+        assert one == other
+    for key in ('val_evaluator', 'test_evaluator'):
+        assert single[key] == whole[key]

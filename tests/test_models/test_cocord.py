@@ -1,0 +1,232 @@
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from helpers import (
+    digits_batch,
+    digits_config,
+    relative_error,
+    tiny_classifier,
+)
+from mmengine.runner import Runner
+
+from mmdistill.models.losses import InfoNCELoss, PredictionLoss
+from mmdistill.registry import MODELS
+
+
+def test_golden(golden):
+    g = golden('cocord')
+    names = 'student_q', 'student_p1', 'student_p2'
+    leaves = {name: g[name].requires_grad_() for name in names}
+    contrastive = InfoNCELoss(temperature=0.1)(
+        leaves['student_q'], g['teacher_k'], g['queue']
+    )
+    predict = PredictionLoss()
+    prediction = predict(leaves['student_p1'], g['target_q2']) + predict(
+        leaves['student_p2'], g['target_q1']
+    )
+    total = contrastive + prediction
+    total.backward()
+    assert relative_error(contrastive, g['loss_infonce']) < golden.bound
+    assert relative_error(prediction, g['loss_predictor']) < golden.bound
+    assert relative_error(total, g['loss']) < golden.bound
+    for name, leaf in leaves.items():
+        error = relative_error(leaf.grad, g[f'grad_{name}'])
+        assert error < golden.bound
+
+
+def config(**kwargs):
+    return copy.deepcopy(
+        dict(
+            type='CoCoRD',
+            student=tiny_classifier(),
+            teacher=tiny_classifier(depth=14),
+            head=dict(type='ProjectionHead', out_dim=6),
+            queue_size=20,
+            data_preprocessor=dict(mean=[120.0], std=[60.0]),
+            input_size=(1, 8, 8),
+        )
+        | kwargs
+    )
+
+
+def build(**kwargs):
+    return MODELS.build(config(**kwargs))
+
+
+def two_views(size=8):
+    batch = digits_batch(size)
+    batch['inputs'] = [batch['inputs'], digits_batch(size, start=50)['inputs']]
+    return batch
+
+
+def losses_of(model, batch):
+    return model(**model.data_preprocessor(batch, True), mode='loss')
+
+
+WIDE = tiny_classifier(depth=14, widths=(8, 8, 8, 12))
+
+
+@pytest.mark.parametrize('symmetric', [True, False])
+@pytest.mark.parametrize('cognate', ['slow_student', 'teacher', None])
+@pytest.mark.parametrize('contrastive', ['teacher', 'slow_student', None])
+def test_by_hand(symmetric, contrastive, cognate):
+    """Each term, written out from the paper's figure, in eval mode."""
+    options = dict(contrastive_encoder=contrastive, cognate_encoder=cognate)
+    if contrastive is None and cognate is None:
+        with pytest.raises(ValueError, match='not both None'):
+            build(**options)
+        return
+    model = build(symmetric=symmetric, **options).eval()
+    for parameter in model.slow_student.parameters():
+        parameter.data.mul_(1.1)  # not the student itself
+    queue = model.memories['dictionary']
+    queue.enqueue(F.normalize(torch.randn(13, 6)))
+    batch = two_views()
+    got = losses_of(model, batch)
+
+    x, y = ((view - 120) / 60 for view in batch['inputs'])
+    pool = {
+        'student': lambda v: model.student_head(
+            model.student.extract_feat(v)[-1]
+        ),
+        'teacher': lambda v: model.teacher_head(
+            model.teacher.extract_feat(v)[-1]
+        ),
+        'slow_student': lambda v: model.slow_head(
+            model.slow_student.extract_feat(v)[-1]
+        ),
+    }
+    label = torch.arange(8) % 10
+    expected = dict(task=F.cross_entropy(model.student(x), label))
+    if contrastive:
+        q, k = (
+            F.normalize(pool['student'](x)),
+            F.normalize(pool[contrastive](y)),
+        )
+        scores = torch.cat([(q * k).sum(1, True), q @ queue.features.t()], 1)
+        expected['contrastive'] = F.cross_entropy(
+            scores / 0.1, torch.zeros(8, dtype=torch.long)
+        )
+    if cognate:
+        directions = [(x, y), (y, x)] if symmetric else [(x, y)]
+        expected['prediction'] = 4 * sum(
+            (
+                2
+                - 2
+                * F.cosine_similarity(
+                    model.predictor(pool['student'](a)), pool[cognate](b)
+                )
+            ).mean()
+            for a, b in directions
+        )
+    assert got.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(got[name], value)
+
+
+def test_dictionary_moves_after_backward():
+    model = build()
+    queue = model.memories['dictionary']
+    losses = losses_of(model, two_views())
+    assert len(queue) == 0
+    sum(losses.values()).backward()
+    assert len(queue) == 8
+    norms = queue.features.norm(dim=1)
+    torch.testing.assert_close(norms, torch.ones(8))
+
+
+@pytest.mark.parametrize('symmetric', [True, False])
+def test_with_kd(symmetric):
+    kd = dict(kd=dict(type='KDLoss'))
+    model = build(losses=kd, symmetric=symmetric).eval()
+    batch = two_views()
+    got = losses_of(model, batch)['kd']
+    view = (batch['inputs'][1 if symmetric else 0] - 120) / 60
+    expected = model.losses['kd'](model.student(view), model.teacher(view))
+    torch.testing.assert_close(got, expected)
+
+
+def test_copies_learn_nothing_and_the_teacher_never_changes():
+    model = build()
+    learning = {n for n, p in model.named_parameters() if p.requires_grad}
+    assert not any(
+        name.startswith(('slow', 'teacher_head')) for name in learning
+    )
+    assert any(name.startswith('predictor') for name in learning)
+    before = copy.deepcopy(model.teacher.state_dict())
+    sum(losses_of(model, two_views()).values()).backward()
+    for name, value in model.teacher.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+def test_one_view_is_refused():
+    with pytest.raises(ValueError, match='MultiView'):
+        losses_of(build(), digits_batch())
+
+
+HOOKS = [
+    dict(type='ResumeStateHook'),
+    dict(type='MomentumUpdateHook', source='student', target='slow_student',
+         momentum=0.9),
+    dict(type='MomentumUpdateHook', source='student_head',
+         target='slow_head', momentum=0.9),
+    dict(type='MomentumUpdateHook', source='student_head',
+         target='teacher_head', momentum=0.999),
+    dict(type='QueueHook', prefill=20),
+    dict(type='ExportStudentHook'),
+]  # fmt: skip
+
+
+def run(work_dir, epochs=2, resume=False, **model):
+    cfg = digits_config(work_dir, custom_hooks=HOOKS, resume=resume)
+    cfg.model = config(**model)
+    crop = cfg.train_dataloader.dataset.pipeline[0]
+    cfg.train_dataloader.dataset.pipeline = [
+        dict(type='MultiView', num_views=[2], transforms=[[crop]]),
+        dict(type='PackInputs'),
+    ]
+    cfg.train_dataloader.collate_fn = dict(type='default_collate')
+    cfg.train_cfg.max_epochs = epochs
+    torch.manual_seed(0)
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    return runner
+
+
+@pytest.mark.parametrize('teacher', [tiny_classifier(depth=14), WIDE],
+                         ids=['same', 'wider'])  # fmt: skip
+def test_real_run(tmp_path, teacher):
+    runner = run(tmp_path, teacher=teacher)
+    model = runner.model
+    trained = {
+        id(p)
+        for group in runner.optim_wrapper.optimizer.param_groups
+        for p in group['params']
+    }
+    for name in ('slow_student', 'slow_head', 'teacher_head'):
+        assert not trained & {id(p) for p in getattr(model, name).parameters()}
+    student = dict(model.student.named_parameters())
+    slow = dict(model.slow_student.named_parameters())
+    moved = [n for n in slow if not torch.equal(slow[n], student[n])]
+    assert len(moved) > len(slow) / 2
+    # a head of another width has nothing to follow
+    head, source = model.teacher_head[0].weight, model.student_head[0].weight
+    if teacher is WIDE:
+        assert model.frozen_copies == {'teacher_head'}
+        assert head.shape != source.shape
+    else:
+        assert not torch.equal(head, source)
+    assert len(model.memories['dictionary']) == 20
+
+
+def test_resumed_equals_never_stopped(tmp_path):
+    teacher = tmp_path / 'teacher.pth'
+    torch.save(MODELS.build(tiny_classifier(depth=14)).state_dict(), teacher)
+    kwargs = dict(teacher_ckpt=str(teacher))
+    whole = run(tmp_path / 'whole', epochs=2, **kwargs).model.state_dict()
+    run(tmp_path / 'parts', epochs=1, **kwargs)
+    resumed = run(tmp_path / 'parts', epochs=2, resume=True, **kwargs)
+    for name, value in resumed.model.state_dict().items():
+        assert torch.equal(value, whole[name]), name

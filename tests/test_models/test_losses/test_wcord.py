@@ -1,0 +1,136 @@
+"""GCKT and LCKT against their formulas, written out."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mmdistill.models.losses import CRDLoss, GCKTLoss, LCKTLoss
+
+SIZES = dict(student_dim=6, teacher_dim=9, embed_dim=5, num_samples=40,
+             num_negatives=7)  # fmt: skip
+
+
+@pytest.fixture
+def batch():
+    torch.manual_seed(3)
+    return dict(
+        student=torch.randn(4, 6, dtype=torch.float64),
+        teacher=torch.randn(4, 9, dtype=torch.float64),
+        sample_idx=torch.tensor([3, 8, 20, 39]),
+        negatives=torch.randint(40, (4, 7)),
+    )
+
+
+def sides(loss, batch):
+    """(u of the sample, u of its negatives, v) for both sides."""
+    v_s = loss.embed_student(batch['student'])
+    v_t = loss.embed_teacher(batch['teacher'])
+    index, negatives = batch['sample_idx'], batch['negatives']
+    for v, bank in ((v_s, loss.bank_teacher), (v_t, loss.bank_student)):
+        yield bank.features[index], bank.features[negatives], v
+
+
+def test_spectral_norm_bounds_the_critic():
+    loss = GCKTLoss(**SIZES).double()
+    for _ in range(50):  # power iterations
+        loss.embed_student(torch.randn(2, 6).double())
+    loss.eval()
+    for embed in (loss.embed_student, loss.embed_teacher):
+        sigma = torch.linalg.matrix_norm(embed.weight, 2)
+        assert sigma < 1.2
+    assert abs(torch.linalg.matrix_norm(loss.embed_student.weight, 2) - 1) < (
+        1e-3
+    )
+
+
+def test_wasserstein_by_hand(batch):
+    loss = GCKTLoss(**SIZES, form='wasserstein').double().eval()
+    expected = 0
+    for positive, negative, v in sides(loss, batch):
+        near = (positive * v).sum(1).mean()
+        far = torch.einsum('nkd,nd->nk', negative, v).mean()
+        expected -= near - far
+    torch.testing.assert_close(loss(**batch), expected)
+
+
+def test_nce_by_hand(batch):
+    loss = GCKTLoss(**SIZES).double().eval()
+    value = loss(**batch)
+    expected = 0
+    for z, (positive, negative, v) in zip(
+        loss.normalisers, sides(loss, batch), strict=True
+    ):
+        scores = [
+            ((positive * v).sum(1) / 0.07).exp() / z,
+            (torch.einsum('nkd,nd->nk', negative, v) / 0.07).exp() / z,
+        ]
+        g = [s / (s + 7 / 40) for s in scores]
+        expected -= (g[0].log() + (1 - g[1]).log().sum(1)).mean()
+    torch.testing.assert_close(value, expected, rtol=1e-5, atol=0)
+
+
+def test_unknown_form():
+    with pytest.raises(ValueError, match='wasserstein'):
+        GCKTLoss(**SIZES, form='kl')
+
+
+def test_lckt_by_hand():
+    torch.manual_seed(0)
+    loss = LCKTLoss(6, 9, embed_dim=5, epsilon=0.1, iterations=4).double()
+    student = torch.randn(5, 6).double().requires_grad_()
+    teacher = torch.randn(5, 9).double()
+    u = F.normalize(F.linear(student, *loss.embed_student.parameters()))
+    v = F.normalize(F.linear(teacher, *loss.embed_teacher.parameters()))
+    cost = 1 - u @ v.t()
+    kernel = (-cost.detach() / 0.1).exp()
+    b = torch.ones(5).double()
+    for _ in range(4):
+        a = (1 / 5) / (kernel @ b)
+        b = (1 / 5) / (kernel.t() @ a)
+    plan = a[:, None] * kernel * b
+    torch.testing.assert_close(loss.plan(cost), plan)
+    expected = (plan * cost).sum()
+    value = loss(student, teacher)
+    torch.testing.assert_close(value, expected)
+    grads = [torch.autograd.grad(x, student)[0] for x in (value, expected)]
+    torch.testing.assert_close(*grads)
+
+
+def test_lckt_plan_has_uniform_marginals():
+    cost = torch.rand(16, 16).double() * 2
+    plan = LCKTLoss(3, 3, iterations=2000).plan(cost)
+    uniform = torch.full((16,), 1 / 16).double()
+    torch.testing.assert_close(plan.sum(1), uniform)
+    torch.testing.assert_close(plan.sum(0), uniform)
+
+
+@pytest.mark.parametrize('kind', [CRDLoss, GCKTLoss])
+def test_bad_input(kind, batch):
+    loss = kind(**SIZES).double()
+    batch['sample_idx'] = torch.tensor([3, 8, 20, 40])
+    with pytest.raises(ValueError, match='between 3 and 40.*0 to 39'):
+        loss(**batch)
+    half = kind(**SIZES, bank_dtype='bfloat16')
+    with pytest.raises(ValueError, match='bank_dtype'):
+        half.load_state_dict(kind(**SIZES).state_dict())
+
+
+@pytest.mark.parametrize('dtype', ['bfloat16', 'float16'])
+def test_half_banks(dtype, batch):
+    torch.manual_seed(0)
+    full = CRDLoss(**SIZES)
+    torch.manual_seed(0)
+    half = CRDLoss(**SIZES, bank_dtype=dtype)
+    batch['student'] = batch['student'].float()
+    batch['teacher'] = batch['teacher'].float()
+    values = [loss(**batch) for loss in (full, half)]
+    torch.testing.assert_close(*values, rtol=0.02, atol=0)
+    values[1].backward()
+    assert half.bank_student.features.dtype == getattr(torch, dtype)
+
+
+def test_more_negatives_than_samples_are_drawn_with_replacement():
+    loss = CRDLoss(6, 9, num_samples=5, num_negatives=50)
+    args = torch.randn(2, 6), torch.randn(2, 9), torch.tensor([0, 4])
+    loss(*args).backward()
+    assert len(loss.bank_student) == 5
