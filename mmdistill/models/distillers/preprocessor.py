@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor, nn
 
@@ -53,7 +55,7 @@ class ViewsPreprocessor(BaseDataPreprocessor):
 
     def forward(self, data: dict, training: bool = False) -> dict:
         views = data['inputs']
-        if not isinstance(views, (list, tuple)) or views[0].ndim != 4:
+        if not _is_views(views):
             return self.single(data, training)
         first = self.single({**data, 'inputs': views[0]}, training)
         rest = [self.single(dict(inputs=v), training) for v in views[1:]]
@@ -63,3 +65,14 @@ class ViewsPreprocessor(BaseDataPreprocessor):
             else value
             for key, value in first.items()
         }
+
+
+def _is_views(inputs: Any) -> bool:
+    """Whether a batch is a list of views, each a tensor or a list of images.
+
+    A list of images (C, H, W), as MMEngine's pseudo_collate makes, is one
+    view.
+    """
+    if not isinstance(inputs, (list, tuple)):
+        return False
+    return isinstance(inputs[0], (list, tuple)) or inputs[0].ndim == 4
