@@ -82,14 +82,14 @@ def test_there_are_leaves():
     folders = {Path(leaf).parts[0] for leaf in LEAVES}
     methods = (
         'kd fitnet at sp cc vid rkd pkt ab ft fsp nst crd wcord cocord '
-        'protocpc infonce vanilla quickstart'
+        'protocpc infonce vanilla quickstart privileged'
     )
     assert set(methods.split()) <= folders
 
 
 def in_full(leaf: str) -> bool:
     """Whether a leaf is run with everything around it, one pair a method."""
-    return 'quickstart' in leaf or 'resnet32x4_resnet8x4' in leaf
+    return 'digits' in leaf or 'resnet32x4_resnet8x4' in leaf
 
 
 @pytest.mark.parametrize('leaf', [leaf for leaf in LEAVES if in_full(leaf)])

@@ -18,13 +18,16 @@ from mmdistill.datasets.tensor_dataset import (
     ImageTensorDataset,
     batch_collate,
 )
+from mmdistill.datasets.transforms import PackPairInputs, TeacherView
 
 __all__ = [
     'Digits',
     'ImageTensorDataset',
     'IndexedDataset',
     'KeyedSampler',
+    'PackPairInputs',
     'SampleKey',
+    'TeacherView',
     'batch_collate',
     'dataset_labels',
 ]

@@ -1,0 +1,5 @@
+"""Metrics."""
+
+from mmdistill.evaluation.auc import AUC
+
+__all__ = ['AUC']

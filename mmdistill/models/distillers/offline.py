@@ -60,7 +60,9 @@ class OfflineDistiller(BaseDistiller):
             labels then are not needed.
         memories: name to memory config, for losses that need one.
         data_preprocessor: of the images; the student's when None.
-        teacher_preprocessor: of the teacher's images; shared when None.
+        teacher_preprocessor: of the teacher's images; shared when None. With
+            one, the pipeline may give the teacher images of its own
+            (`TeacherView`): privileged information.
         input_size: (C, H, W) of the images, for the dry run that finds out
             widths.
         teacher_input_size: the same of the teacher's, if it differs.
@@ -199,8 +201,7 @@ class OfflineDistiller(BaseDistiller):
         inputs = prepared['inputs']
         for module in self.data_preprocessor.modules():
             if isinstance(module, PairPreprocessor):
-                raw = dict(inputs=data['inputs'])
-                inputs = module.teacher(raw, False)['inputs']
+                inputs = module.teacher_inputs(data, False)
         return self.teacher(inputs, prepared['data_samples'], mode='predict')
 
     def teacher_fingerprint(self) -> str:

@@ -36,10 +36,13 @@ class PairPreprocessor(BaseDataPreprocessor):
     def forward(self, data: dict, training: bool = False) -> dict:
         prepared = self.student(data, training)
         if training:
-            prepared['teacher_inputs'] = self.teacher(
-                dict(inputs=data['inputs']), training
-            )['inputs']
+            prepared['teacher_inputs'] = self.teacher_inputs(data, training)
         return prepared
+
+    def teacher_inputs(self, data: dict, training: bool) -> Tensor:
+        """The teacher's images: its own of the pipeline, or the student's."""
+        images = data.get('teacher_inputs', data['inputs'])
+        return self.teacher(dict(inputs=images), training)['inputs']
 
 
 class ViewsPreprocessor(BaseDataPreprocessor):

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 
+import torch
 from mmengine.logging import MMLogger, print_log
 from mmengine.runner.checkpoint import _load_checkpoint
 from torch import Tensor, nn
@@ -83,9 +84,9 @@ def fingerprint(teacher: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, value in sorted(teacher.state_dict().items()):
         digest.update(name.encode())
-        digest.update(
-            value.detach().cpu().contiguous().view(-1).numpy().tobytes()
-        )
+        # As bytes: numpy has no bfloat16.
+        value = value.detach().cpu().contiguous().view(-1)
+        digest.update(value.view(torch.uint8).numpy())
     return digest.hexdigest()
 
 
