@@ -81,8 +81,9 @@ def test_by_hand(symmetric, contrastive, cognate):
     model = build(symmetric=symmetric, **options).eval()
     for parameter in model.slow_student.parameters():
         parameter.data.mul_(1.1)  # not the student itself
-    queue = model.memories['dictionary']
-    queue.enqueue(F.normalize(torch.randn(13, 6)))
+    if contrastive:
+        queue = model.memories['dictionary']
+        queue.enqueue(F.normalize(torch.randn(13, 6)))
     batch = two_views()
     got = losses_of(model, batch)
 
@@ -159,6 +160,11 @@ def test_copies_learn_nothing_and_the_teacher_never_changes():
     sum(losses_of(model, two_views()).values()).backward()
     for name, value in model.teacher.state_dict().items():
         assert torch.equal(value, before[name])
+
+
+def test_two_stage_losses_are_refused():
+    with pytest.raises(ValueError, match='no first stage'):
+        build(losses=dict(ab=dict(type='ABLoss')))
 
 
 def test_one_view_is_refused():

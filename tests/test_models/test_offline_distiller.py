@@ -177,6 +177,13 @@ def test_no_label_in_a_batch():
     assert all(p.grad.isfinite().all() for p in model.student.parameters())
 
 
+def test_batch_without_label_fields_in_a_labelled_run():
+    model = build()
+    losses_of(model, digits_batch())
+    losses = losses_of(model, digits_batch(labels=False))
+    assert losses['task'] == 0
+
+
 def test_unlabelled_dataset():
     batch = digits_batch(labels=False)
     with pytest.raises(ValueError, match='task_weight=0'):

@@ -8,7 +8,7 @@ from mmengine.hooks import Hook
 from mmdistill.engine.atomic import atomic_save
 from mmdistill.engine.checkpoint import load_file
 from mmdistill.engine.export import student_checkpoint
-from mmdistill.engine.hooks.model_hook import unwrap
+from mmdistill.engine.hooks.model_hook import resumed, unwrap
 from mmdistill.registry import HOOKS
 
 
@@ -29,8 +29,8 @@ class ExportStudentHook(Hook):
         custom_hooks=[dict(type='ExportStudentHook')]
     """
 
-    # After the metrics are there, before checkpoints are cleaned up.
-    priority = 'LOW'
+    # Before EMAHook, which swaps the validated weights back when it ends.
+    priority = 'ABOVE_NORMAL'
 
     def __init__(
         self, metric: str = 'accuracy/top1', greater: bool = True
@@ -43,7 +43,7 @@ class ExportStudentHook(Hook):
         self._training = True
         self._best = None
         path = osp.join(runner.work_dir, 'student_best.pth')
-        if runner._resume and osp.isfile(path):
+        if resumed(runner) and osp.isfile(path):
             # The file may be newer than the checkpoint that is resumed.
             self._best = load_file(path)['meta'].get('score')
 

@@ -17,6 +17,11 @@ def unwrap(model: nn.Module) -> nn.Module:
     return model.module if is_model_wrapper(model) else model
 
 
+def resumed(runner) -> bool:
+    """Whether the run goes on from a checkpoint that was there."""
+    return runner._resume and runner._has_loaded
+
+
 class ModelHook(Hook):
     """Tells a distiller what only the runner knows; every runner has it.
 
@@ -52,6 +57,7 @@ class ModelHook(Hook):
         loader = runner.train_dataloader
         self._check_stages(runner.train_loop, model)
         self._check_uneven(loader)
+        self._check_unused(runner, model)
         least, name = model.min_samples()
         last = len(loader.sampler) % (loader.batch_size or 1)
         endless = hasattr(loader.sampler, 'skip')
@@ -96,6 +102,26 @@ class ModelHook(Hook):
                 'with round_up=False the processes get batches of different '
                 'sizes, which memories cannot join on GPUs; set '
                 'train_dataloader.sampler.round_up=True'
+            )
+
+    @staticmethod
+    def _check_unused(runner, model: nn.Module) -> None:
+        levels = {
+            getattr(loss, 'level', None) for loss in model.losses.values()
+        }
+        if (
+            get_world_size() > 1
+            and not model.task_weight
+            and 'logits' not in levels
+            and not runner.cfg.get('find_unused_parameters')
+            and not (runner.cfg.get('model_wrapper_cfg') or {}).get(
+                'find_unused_parameters'
+            )
+        ):
+            raise ValueError(
+                'with task_weight=0 and no loss on the logits the '
+                "student's classifier learns nothing, which distributed "
+                'training has to be told: set find_unused_parameters=True'
             )
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:

@@ -7,7 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapperDict
 from torch import Tensor, nn
 
-from mmdistill.engine.hooks.model_hook import unwrap
+from mmdistill.engine.hooks.model_hook import resumed, unwrap
 from mmdistill.registry import HOOKS
 
 
@@ -81,6 +81,7 @@ class MomentumUpdateHook(Hook):
         self.include_buffers = include_buffers
         self._buffer = f'momentum_steps_{target.replace(".", "_")}'
         self._stepped = False
+        self._watched: list = []
 
     def momentum_at(self, step: int, total: int) -> float:
         """Momentum of optimizer step ``step`` (from 0) of ``total``."""
@@ -99,25 +100,42 @@ class MomentumUpdateHook(Hook):
                 self._buffer, torch.zeros((), dtype=torch.long, device=device)
             )
 
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        # FlexibleRunner loads before the buffer is there to be loaded into.
+        saved = checkpoint.get('state_dict', {}).get(self._buffer)
+        if saved is not None:
+            self.before_run(runner)
+            unwrap(runner.model).get_buffer(self._buffer).copy_(saved)
+
     def before_train(self, runner) -> None:
         model = unwrap(runner.model)
         if self.target in getattr(model, 'frozen_copies', ()):
             runner.logger.info(
                 f'{self.target} has no counterpart and stays as it is'
             )
+            self._pairs = None
             return
         self._pairs = self._pair_up(model)
         self._steps = int(model.get_buffer(self._buffer))
-        if not runner._resume:
+        if not resumed(runner):
             self._steps = 0
             self._move(momentum=0.0, everything=True)
-        self._total = runner.max_iters
-        wrappers = [runner.optim_wrapper]
+        wrappers = self._wrappers(runner)
+        accumulated = min(w._accumulative_counts for w in wrappers)
+        self._total = runner.max_iters // accumulated
+
+    def before_train_epoch(self, runner) -> None:
+        # A loop of stages has an optimizer for each.
+        for wrapper in self._wrappers(runner):
+            if wrapper.optimizer not in self._watched:
+                wrapper.optimizer.register_step_post_hook(self._after_step)
+                self._watched.append(wrapper.optimizer)
+
+    @staticmethod
+    def _wrappers(runner) -> list:
         if isinstance(runner.optim_wrapper, OptimWrapperDict):
-            wrappers = list(runner.optim_wrapper.values())
-        self._total //= min(w._accumulative_counts for w in wrappers)
-        for wrapper in wrappers:
-            wrapper.optimizer.register_step_post_hook(self._after_step)
+            return list(runner.optim_wrapper.values())
+        return [runner.optim_wrapper]
 
     def _after_step(self, optimizer, *_) -> None:
         # A fused optimizer is always called and skips the step by itself.
@@ -125,7 +143,7 @@ class MomentumUpdateHook(Hook):
         self._stepped = skipped is None or not bool(skipped)
 
     def after_train_iter(self, runner, *args, **kwargs) -> None:
-        if not self._stepped:
+        if not self._stepped or self._pairs is None:
             return
         self._stepped = False
         self._move(self.momentum_at(self._steps, self._total))

@@ -5,7 +5,7 @@ from mmengine.hooks import Hook
 from torch.utils.data import DataLoader
 
 from mmdistill.datasets.sample_stream import seeded
-from mmdistill.engine.hooks.model_hook import unwrap
+from mmdistill.engine.hooks.model_hook import resumed, unwrap
 from mmdistill.registry import HOOKS
 
 
@@ -26,6 +26,11 @@ class QueueHook(Hook):
     """
 
     def __init__(self, start_epoch: int = 0, prefill: int = 0) -> None:
+        if start_epoch and prefill:
+            raise ValueError(
+                f'QueueHook takes start_epoch={start_epoch} or prefill='
+                f'{prefill}, not both: a queue that is off keeps nothing'
+            )
         self.start_epoch = start_epoch
         self.prefill = prefill
 
@@ -37,8 +42,16 @@ class QueueHook(Hook):
                 'QueueHook found no queue in model.memories; '
                 'remove it from custom_hooks'
             )
+        if self.start_epoch and hasattr(
+            runner.train_loop, 'dataloader_iterator'
+        ):
+            raise ValueError(
+                f'QueueHook(start_epoch={self.start_epoch}) counts epochs, '
+                f'which {type(runner.train_loop).__name__} does not have; '
+                'train by epochs or leave start_epoch out'
+            )
         self._switch(queues, runner.epoch)
-        if self.prefill == 0 or runner._resume:
+        if self.prefill == 0 or resumed(runner):
             return
         for name, queue in queues.items():
             if self.prefill > queue.size:

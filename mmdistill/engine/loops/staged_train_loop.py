@@ -66,6 +66,11 @@ class StagedTrainLoop(EpochBasedTrainLoop):
         """Build the first stage's optimizer beside the second's."""
         runner = self.runner
         model = unwrap(runner.model)
+        if not hasattr(runner, 'build_optim_wrapper'):
+            raise ValueError(
+                f'StagedTrainLoop needs a Runner, got {type(runner).__name__}'
+                '; leave runner_type out'
+            )
         if not any(1 in stages_of(loss) for loss in model.losses.values()):
             raise ValueError(
                 'StagedTrainLoop found no loss with a first stage among '
@@ -74,6 +79,7 @@ class StagedTrainLoop(EpochBasedTrainLoop):
             )
         cfg = self._first_cfg or runner.cfg.optim_wrapper
         first = runner.build_optim_wrapper(copy.deepcopy(cfg))
+        runner.scale_lr(first, runner.auto_scale_lr)
         self._tools = {
             1: (first, []),
             2: (runner.optim_wrapper, runner.param_schedulers),
@@ -88,7 +94,9 @@ class StagedTrainLoop(EpochBasedTrainLoop):
         runner = self.runner
         self._stage = stage
         runner.optim_wrapper, runner.param_schedulers = self._tools[stage]
-        unwrap(runner.model).set_stage(stage)
+        model = unwrap(runner.model)
+        model.zero_grad()  # nothing half accumulated enters the next stage
+        model.set_stage(stage)
         runner.logger.info(f'stage {stage} of 2 begins')
 
     def run_epoch(self) -> None:
@@ -111,8 +119,15 @@ class _EnterStageHook(Hook):
         self.loop.prepare()
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        if runner._resume and self.loop._tools:
-            self.loop.enter(checkpoint['meta']['epoch'])
+        if not runner._resume or not self.loop._tools:
+            return
+        epoch = checkpoint['meta']['epoch']
+        self.loop.enter(epoch)
+        if epoch == self.loop.first_stage_epochs:
+            # It was saved with the first stage's optimizer; the second
+            # begins with one of its own.
+            checkpoint.pop('optimizer', None)
+            checkpoint.pop('param_schedulers', None)
 
 
 def stages_of(loss) -> tuple[int, ...]:

@@ -52,6 +52,8 @@ class BaseDistiller(BaseModel):
             self.student_cfg = copy.deepcopy(student)
         self.student = _build(student)
         self.losses = nn.ModuleDict()
+        # Once a label was seen, a batch without any is an unlabelled one.
+        self._labelled = False
         self._register_load_state_dict_pre_hook(self._check_student_keys)
 
     def forward(
@@ -97,6 +99,7 @@ class BaseDistiller(BaseModel):
         fields = {}
         samples = data_samples or ()
         if any('gt_label' in sample for sample in samples):
+            self._labelled = True
             fields['label'] = torch.cat(
                 [
                     sample.gt_label
@@ -105,6 +108,8 @@ class BaseDistiller(BaseModel):
                     for sample in samples
                 ]
             ).to(device)
+        elif samples and self._labelled:
+            fields['label'] = torch.full((len(samples),), -1, device=device)
         if samples and all('sample_idx' in sample for sample in samples):
             index = torch.tensor([sample.sample_idx for sample in samples])
             fields['sample_idx'] = index.to(device, non_blocking=True)
@@ -124,7 +129,7 @@ class BaseDistiller(BaseModel):
                 'one; use a labelled dataset or set model.task_weight=0'
             )
         head = self.student.head
-        known = (label >= 0).to(logits.dtype)
+        known = (label >= 0).float()
         count = all_reduce_sum(known.sum()) / world_size()
         if data_samples[0].get('gt_score', None) is not None:
             target = torch.stack([s.gt_score for s in data_samples])
@@ -160,6 +165,7 @@ class BaseDistiller(BaseModel):
         Raises:
             ValueError: if a loss needs labels and there are none.
         """
+        self._labelled = labels is not None and bool(labels.ge(0).any())
         for name, loss in self.losses.items():
             banks = [m for m in loss.modules() if isinstance(m, InstanceBank)]
             if (

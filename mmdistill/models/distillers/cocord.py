@@ -91,6 +91,16 @@ class CoCoRD(OfflineDistiller):
                 'CoCoRD takes contrastive_encoder and cognate_encoder from '
                 f'{ENCODERS}, not both None; got {encoders}'
             )
+        staged = [
+            name
+            for name, loss in self.losses.items()
+            if 1 in getattr(loss, 'stages', ())
+        ]
+        if staged:
+            raise ValueError(
+                f'CoCoRD has no first stage, which losses {staged} need; use '
+                'them in an OfflineDistiller'
+            )
         self.data_preprocessor = ViewsPreprocessor(self.data_preprocessor)
         self.contrastive_encoder, self.cognate_encoder = encoders
         self.symmetric = symmetric and cognate_encoder is not None
@@ -102,7 +112,8 @@ class CoCoRD(OfflineDistiller):
             temperature, loss_weight=contrastive_weight
         )
         self.prediction = PredictionLoss(prediction_weight)
-        self.memories['dictionary'] = FeatureQueue(queue_size, self._dim)
+        if contrastive_encoder is not None:
+            self.memories['dictionary'] = FeatureQueue(queue_size, self._dim)
 
     def _build_heads(self, head: dict, predictor: dict) -> None:
         widths = self.feature_dims

@@ -26,7 +26,8 @@ class FSPLoss(DistillLoss):
         student_channels, teacher_channels: widths of the maps; the
             distiller fills them in. They must agree.
         maps: at least two maps, see `DistillLoss.maps`.
-        loss_weight: factor on the loss; 50 in the reference code's scripts.
+        loss_weight: factor on the loss; the reference code's first stage
+            does not weight it.
     Shape:
         student, teacher: equally long sequences of (N, C_i, H_i, W_i) with
         equal C_i; returns ().

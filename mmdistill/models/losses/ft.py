@@ -29,7 +29,8 @@ class FTLoss(DistillLoss):
             distiller fills them in.
         rate: channels of the factors as a fraction of the teacher's.
         maps: one map, see `DistillLoss.maps`.
-        loss_weight: factor on the loss; 500 in the CIFAR-100 tables.
+        loss_weight: factor on the second stage's loss; 500 in the CIFAR-100
+            tables. The first stage's reconstruction is not weighted.
     Shape:
         student, teacher: sequences of one map, (N, C_s, H, W) and (N, C_t, h,
         w); returns (). The first stage takes no student.
@@ -78,7 +79,7 @@ class FTLoss(DistillLoss):
         (target,) = teacher
         if self.stage == 1:
             again = self.reconstructor(self.paraphraser(target))
-            return self.loss_weight * F.mse_loss(again, target)
+            return F.mse_loss(again, target)
         with torch.no_grad():
             target = self.paraphraser(target)
         s, t = match_sizes(self.translator(student[0]), target)

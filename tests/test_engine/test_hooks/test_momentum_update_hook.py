@@ -210,6 +210,7 @@ def test_resume_goes_on(tmp_path):
     def stop(self, runner):
         if runner.epoch == 2:
             raise Stop
+        before(self, runner)
 
     before = MomentumUpdateHook.before_train_epoch
     MomentumUpdateHook.before_train_epoch = stop

@@ -105,6 +105,25 @@ def test_prefill_too_large(tmp_path, prefill, message):
         Runner.from_cfg(cfg).train()
 
 
+@pytest.mark.parametrize(
+    'hook, message',
+    [(dict(start_epoch=1), 'train by epochs'),
+     (dict(start_epoch=1, prefill=8), 'not both')])  # fmt: skip
+def test_queue_that_would_never_work(tmp_path, hook, message):
+    with pytest.raises(ValueError, match=message):
+        cfg = with_queue(tmp_path, **hook)
+        cfg.train_cfg = dict(by_epoch=False, max_iters=2)
+        Runner.from_cfg(cfg).train()
+
+
+def test_resume_with_nothing_to_resume_from_is_a_fresh_start(tmp_path):
+    cfg = with_queue(tmp_path, prefill=48)
+    cfg.resume = True
+    runner = Runner.from_cfg(cfg)
+    stop_at_first_step(runner)
+    assert len(runner.model.memories['negatives']) == 64
+
+
 def test_queue_hook_without_a_queue(tmp_path):
     cfg = digits_config(tmp_path, custom_hooks=[dict(type='QueueHook')])
     with pytest.raises(ValueError, match='custom_hooks'):

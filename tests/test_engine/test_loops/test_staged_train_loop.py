@@ -99,7 +99,7 @@ def test_ab_and_fsp_cannot_share_a_pass(tmp_path):
         Runner.from_cfg(config(tmp_path / 'run', losses))
 
 
-@pytest.mark.parametrize('stop', [1, 3])
+@pytest.mark.parametrize('stop', [1, 2, 3])
 def test_resume_in_either_stage(tmp_path, stop):
     runner, _ = snapshots(config(tmp_path / 'whole', FT))
     whole = runner.model.state_dict()
