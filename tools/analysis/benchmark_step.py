@@ -76,6 +76,13 @@ def make_batch(model, args):
 
 def own_layers(model, step):
     """Leaf layers outside the student that learn, with what they receive."""
+    from torch import nn
+
+    layers = (
+        nn.Linear,
+        nn.modules.conv._ConvNd,
+        nn.modules.batchnorm._NormBase,
+    )
     seen, handles = [], []
     skip = tuple(
         name for name in ('student.', 'slow_student.', 'slow_head.',
@@ -83,7 +90,7 @@ def own_layers(model, step):
     )  # fmt: skip
     for name, module in model.named_modules():
         learns = any(p.requires_grad for p in module.parameters(recurse=False))
-        if learns and not name.startswith(skip):
+        if learns and isinstance(module, layers) and not name.startswith(skip):
             handles.append(
                 module.register_forward_pre_hook(
                     lambda m, x: seen.append((m, x[0].detach().clone()))
