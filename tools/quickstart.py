@@ -7,13 +7,10 @@ in ``summary.csv`` and, over the steps, in ``curves.png``.
 
 import argparse
 import csv
-import json
-import subprocess
-import sys
-import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from _runs import ROOT, history, train
+
 BASELINE = 'student alone'
 RUNS = {
     'teacher': 'teacher',
@@ -43,39 +40,14 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def train(name: str, folder: Path, args: argparse.Namespace) -> float:
-    """Run one training in its own process; returns its seconds."""
+def run(name: str, folder: Path, args: argparse.Namespace) -> float:
+    """Train one config of the quick start; returns its seconds."""
     options = [f'randomness.seed={args.seed}', *args.cfg_options]
     if name not in ('teacher', 'student'):
         teacher = args.work_dir / 'teacher' / 'student.pth'
         options.append(f'model.teacher_ckpt={teacher}')
-    command = [
-        sys.executable,
-        str(ROOT / 'tools' / 'train.py'),
-        str(ROOT / 'configs' / 'quickstart' / f'{name}_digits.py'),
-        '--work-dir',
-        str(folder),
-        '--cfg-options',
-        *options,
-    ]
-    folder.mkdir(parents=True, exist_ok=True)
-    log = folder / 'output.log'
-    start = time.perf_counter()
-    with log.open('w') as output:
-        code = subprocess.run(
-            command, stdout=output, stderr=subprocess.STDOUT
-        ).returncode
-    if code:
-        print(''.join(log.read_text().splitlines(True)[-30:]))
-        sys.exit(f'{name} failed; the whole log is {log}')
-    return time.perf_counter() - start
-
-
-def accuracies(folder: Path) -> list[tuple[int, float]]:
-    """(step, test accuracy in %) of the latest run in a work folder."""
-    latest = max(folder.glob('*/vis_data/scalars.json'))
-    records = map(json.loads, latest.read_text().splitlines())
-    return [(r['step'], r[METRIC]) for r in records if METRIC in r]
+    config = ROOT / 'configs' / 'quickstart' / f'{name}_digits.py'
+    return train(config, folder, options)
 
 
 def draw(curves: dict[str, list[tuple[int, float]]], path: Path) -> None:
@@ -101,8 +73,8 @@ def main() -> None:
     for method, name in RUNS.items():
         print(f'training {method} …', flush=True)
         folder = args.work_dir / name
-        seconds = train(name, folder, args)
-        curves[method] = accuracies(folder)
+        seconds = run(name, folder, args)
+        curves[method] = history(folder, METRIC)
         rows.append([method, curves[method][-1][1], seconds])
 
     alone = next(row[1] for row in rows if row[0] == BASELINE)

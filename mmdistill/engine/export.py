@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import copy
+import inspect
 
 import mmengine
 from mmengine.config import Config
+from mmpretrain.models import ClsDataPreprocessor
 from torch import nn
+
+from mmdistill.registry import MODELS
 
 
 def student_checkpoint(model: nn.Module, cfg: Config) -> dict:
@@ -28,9 +32,12 @@ def student_checkpoint(model: nn.Module, cfg: Config) -> dict:
             'module; give model.student as a config, so that '
             'its export can be built again'
         )
-    exported = dict(
-        model=copy.deepcopy(student_cfg), default_scope=_scope(student)
-    )
+    student_cfg = copy.deepcopy(student_cfg)
+    if student_cfg.get('data_preprocessor'):
+        student_cfg['data_preprocessor'] = _deployed(
+            student_cfg['data_preprocessor']
+        )
+    exported = dict(model=student_cfg, default_scope=_scope(student))
     if cfg.get('custom_imports'):
         exported['custom_imports'] = cfg.custom_imports
     if cfg.get('test_dataloader'):
@@ -46,8 +53,22 @@ def student_checkpoint(model: nn.Module, cfg: Config) -> dict:
     return dict(meta=meta, state_dict=state)
 
 
+def _deployed(cfg: dict) -> dict:
+    """A preprocessor that only in training is more than its base class."""
+    kind = MODELS.get(cfg.get('type', 'ClsDataPreprocessor'))
+    if kind is None or not issubclass(kind, ClsDataPreprocessor):
+        return cfg
+    known = inspect.signature(ClsDataPreprocessor.__init__).parameters
+    plain = {key: value for key, value in cfg.items() if key in known}
+    return dict(type='ClsDataPreprocessor', **plain)
+
+
 def _scope(student: nn.Module) -> str:
     """'mmpretrain' unless some part of the student comes from elsewhere."""
     known = ('torch', 'mmengine', 'mmcv', 'mmpretrain')
-    rooms = {type(m).__module__.split('.')[0] for m in student.modules()}
+    rooms = {
+        type(module).__module__.split('.')[0]
+        for name, module in student.named_modules()
+        if name != 'data_preprocessor'
+    }
     return 'mmpretrain' if rooms <= set(known) else 'mmdistill'

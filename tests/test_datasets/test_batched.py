@@ -633,6 +633,9 @@ def test_exported_student_stands_alone(tmp_path):
     checkpoint = torch.load(tmp_path / 'run' / 'student.pth')
     exported = Config.fromstring(checkpoint['meta']['cfg'], '.py')
     assert exported.test_dataloader.dataset.pipeline == [PACK]
+    # augmentation is for training: nothing of it is left
+    assert exported.model.data_preprocessor.type == 'ClsDataPreprocessor'
+    assert 'crop_padding' not in exported.model.data_preprocessor
     model = MODELS.build(exported.model).eval()
     model.load_state_dict(checkpoint['state_dict'])
     digits = DATASETS.build(

@@ -1,8 +1,9 @@
-"""Time and memory of a CRD step, ours and the published way, in one run.
+"""Time and memory of a CRD or GCKT step, ours and the published way.
 
 A step draws negatives, takes the loss, runs backward and updates the banks.
 The published way draws with numpy on the host, sample by sample, and gathers
-(N, K + 1, D) features of both banks; ours is ``CRDLoss``.
+(N, K + 1, D) features of both banks; ours is ``CRDLoss`` or ``GCKTLoss``.
+Both are measured in one run.
 """
 
 import argparse
@@ -15,6 +16,9 @@ import time
 
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        '--loss', choices=['CRDLoss', 'GCKTLoss'], default='CRDLoss'
+    )
     parser.add_argument('--batch-size', type=int, default=64)
     parser.add_argument('--negatives', type=int, default=16384)
     parser.add_argument('--samples', type=int, default=50000)
@@ -32,12 +36,12 @@ def make_steps(args):
     import numpy as np
     import torch
 
-    from mmdistill.models.losses import CRDLoss
+    from mmdistill.models import losses
 
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     labels = torch.arange(args.samples) % args.classes
-    loss = CRDLoss(
+    loss = getattr(losses, args.loss)(
         student_dim=args.feature_dim,
         teacher_dim=args.feature_dim,
         embed_dim=args.dim,

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmdistill.models.losses.base import DistillLoss
-from mmdistill.models.memories import InstanceBank
+from mmdistill.models.memories import FeatureQueue, InstanceBank
 from mmdistill.ops import after_backward, all_reduce_mean, full_precision
 from mmdistill.registry import MODELS
 
@@ -29,6 +29,11 @@ class CRDLoss(DistillLoss):
     bank; the wanted columns are picked afterwards. The banks move after
     ``backward``.
 
+    Banks grow with the training set. With ``queue_size`` the latest embeddings
+    of all processes take their place, for sets of many millions: a sample's
+    positive is then its present embedding of the other side, its negatives
+    are all rows of another class, and n is ``queue_size``.
+
     Paper: Tian et al., Contrastive Representation Distillation, ICLR 2020,
     eqs. 9 to 11 and 18, as in the authors' code.
 
@@ -42,7 +47,10 @@ class CRDLoss(DistillLoss):
         momentum: fraction of a bank's row kept when its sample is seen.
         exclude_class: draw negatives from other classes only; False needs no
             labels and excludes only the sample itself.
-        bank_dtype: 'float32', 'bfloat16' or 'float16', how banks are stored.
+        bank_dtype: 'float32', 'bfloat16' or 'float16', how banks and queues
+            are stored.
+        queue_size: rows of the queues that replace the banks; None for banks.
+            num_samples, num_negatives and momentum then mean nothing.
         loss_weight: factor on the loss; 0.8 in the CIFAR-100 tables.
     Shape:
         student: (N, D_s); teacher: (N, D_t); sample_idx: (N,) indices in the
@@ -70,6 +78,7 @@ class CRDLoss(DistillLoss):
         momentum: float = 0.5,
         exclude_class: bool = True,
         bank_dtype: str = 'float32',
+        queue_size: int | None = None,
         loss_weight: float = 1.0,
     ) -> None:
         super().__init__(loss_weight)
@@ -79,9 +88,17 @@ class CRDLoss(DistillLoss):
         self.temperature = temperature
         self.embed_student = Embedding(student_dim, embed_dim)
         self.embed_teacher = Embedding(teacher_dim, embed_dim)
-        bank = num_samples, embed_dim, momentum, bank_dtype
-        self.bank_student = InstanceBank(*bank)
-        self.bank_teacher = InstanceBank(*bank)
+        self.queue_size = queue_size
+        if queue_size is None:
+            bank = num_samples, embed_dim, momentum, bank_dtype
+            self.bank_student = InstanceBank(*bank)
+            self.bank_teacher = InstanceBank(*bank)
+        else:
+            queue = queue_size, embed_dim, bank_dtype
+            self.queue_student = FeatureQueue(*queue)
+            self.queue_teacher = FeatureQueue(*queue)
+            # Index and label of each row, -1 for an unlabelled one.
+            self.queue_samples = FeatureQueue(queue_size, 2, 'int64')
         # Z of the student's and of the teacher's side; 0 until it is set.
         self.register_buffer('normalisers', torch.zeros(2))
         self._normalisers_set = False
@@ -95,57 +112,118 @@ class CRDLoss(DistillLoss):
         label: Tensor | None = None,
         negatives: Tensor | None = None,
     ) -> Tensor:
+        if label is None:
+            label = torch.full_like(sample_idx, -1)
+        student = self.embed_student(student)
+        teacher = self.embed_teacher(teacher)
+        if self.queue_size is None:
+            scores = self._against_banks(
+                student, teacher, sample_idx, label, negatives
+            )
+        else:
+            scores = self._against_queues(student, teacher, sample_idx, label)
+        loss = self.loss_weight * self._objective(scores)
+        if self.training:
+            after_backward(
+                loss,
+                lambda: self._remember(sample_idx, label, student, teacher),
+            )
+        return loss
+
+    def _against_banks(
+        self,
+        student: Tensor,
+        teacher: Tensor,
+        sample_idx: Tensor,
+        label: Tensor,
+        negatives: Tensor | None,
+    ) -> list[Tensor]:
         self.bank_student.require_indices(sample_idx)
         if negatives is None:
             negatives = self.bank_student.draw_negatives(
                 sample_idx, self.num_negatives, label
             )
         samples = torch.cat([sample_idx[:, None], negatives], dim=1)
-        student = self.embed_student(student)
-        teacher = self.embed_teacher(teacher)
-        scores = [
-            self._scores(student, self.bank_teacher, samples),
-            self._scores(teacher, self.bank_student, samples),
+        sides = (student, self.bank_teacher), (teacher, self.bank_student)
+        return [
+            self._scores(anchors, bank.features).gather(1, samples)
+            for anchors, bank in sides
         ]
-        loss = self.loss_weight * self._objective(scores)
-        if self.training:
-            after_backward(
-                loss, lambda: self._remember(sample_idx, student, teacher)
-            )
-        return loss
 
-    def _scores(
-        self, anchors: Tensor, bank: InstanceBank, samples: Tensor
-    ) -> Tensor:
-        """<M_j, v> / T of the wanted samples: (N, 1 + K)."""
+    def _against_queues(
+        self,
+        student: Tensor,
+        teacher: Tensor,
+        sample_idx: Tensor,
+        label: Tensor,
+    ) -> list[Tensor]:
+        """As many negatives as the queue has rows; -inf where one is none."""
+        index, labels = self.queue_samples.features.unbind(1)
+        same = (labels == label[:, None]) & (label[:, None] >= 0)
+        same |= index == sample_idx[:, None]
+        sides = (
+            (student, teacher.detach(), self.queue_teacher),
+            (teacher, student.detach(), self.queue_student),
+        )
+        scores = []
+        for anchors, positives, queue in sides:
+            positive = (anchors * positives).sum(1) / self.temperature
+            negative = self._scores(anchors, queue.features)
+            negative = negative.masked_fill(same, -torch.inf)
+            scores.append(torch.cat([positive[:, None], negative], dim=1))
+        return scores
+
+    def _scores(self, anchors: Tensor, rows: Tensor) -> Tensor:
+        """<M_j, v> / T of all rows j of a memory M: (N, len(M))."""
         anchors = anchors / self.temperature
-        scores = anchors @ bank.features.to(anchors.dtype).t()
-        return scores.gather(1, samples)
+        return anchors @ rows.to(anchors.dtype).t()
 
     def _objective(self, scores: list[Tensor]) -> Tensor:
         """The loss of both sides' scores, each (N, 1 + K)."""
         log_z = self._normalise(scores).log()
         return sum(
-            noise_contrastive((x - z).exp(), len(self.bank_student))
+            noise_contrastive((x - z).exp(), self._num_samples())
             for x, z in zip(scores, log_z, strict=True)
         )
 
+    def _num_samples(self) -> int:
+        """n: what the noise is uniform over."""
+        return self.queue_size or len(self.bank_student)
+
     def _normalise(self, scores: list[Tensor]) -> Tensor:
-        """Z of both sides, set once from the first batch of all processes."""
-        if not self._normalisers_set:
-            if not self.normalisers.any():
-                means = torch.stack([x.detach().exp().mean() for x in scores])
-                self.normalisers.copy_(
-                    all_reduce_mean(means) * len(self.bank_student)
-                )
-            self._normalisers_set = True
+        """Z of both sides, set once from the first batch of all processes.
+
+        The first batch that has negatives: a queue is empty before it.
+        """
+        if self._normalisers_set:
+            return self.normalisers
+        found = self.normalisers
+        if not found.any():
+            sums = [x.detach().exp().sum() for x in scores]
+            counts = [(x > -torch.inf).sum() for x in scores]
+            means = torch.stack(sums) / torch.stack(counts)
+            found = all_reduce_mean(means) * self._num_samples()
+        if scores[0].shape[1] == 1:
+            return found
+        self.normalisers.copy_(found)
+        self._normalisers_set = True
         return self.normalisers
 
     def _remember(
-        self, sample_idx: Tensor, student: Tensor, teacher: Tensor
+        self,
+        sample_idx: Tensor,
+        label: Tensor,
+        student: Tensor,
+        teacher: Tensor,
     ) -> None:
-        self.bank_student.update(sample_idx, student.detach())
-        self.bank_teacher.update(sample_idx, teacher.detach())
+        student, teacher = student.detach(), teacher.detach()
+        if self.queue_size is None:
+            self.bank_student.update(sample_idx, student)
+            self.bank_teacher.update(sample_idx, teacher)
+        else:
+            self.queue_student.enqueue(student)
+            self.queue_teacher.enqueue(teacher)
+            self.queue_samples.enqueue(torch.stack([sample_idx, label], 1))
 
     def _load_from_state_dict(self, *args) -> None:
         super()._load_from_state_dict(*args)
@@ -155,12 +233,16 @@ class CRDLoss(DistillLoss):
 def noise_contrastive(probability: Tensor, num_samples: int) -> Tensor:
     """Noise-contrastive estimation against uniform noise.
 
+    Args:
+        probability: of the positive and of K negatives; 0 is no negative.
+        num_samples: n, what the noise is uniform over.
     Shape:
         probability: (N, 1 + K), the positive first; returns ().
     """
     eps = 1e-7  # of the authors' code
-    noise = (probability.shape[1] - 1) / num_samples
     positive, negative = probability[:, 0], probability[:, 1:]
+    count = (negative > 0).sum(dim=1).clamp(min=1)
+    noise = count.to(positive.dtype) / num_samples
     data = -(positive / (positive + noise + eps)).log()
-    noise = ((negative + eps) / noise).log1p().sum(dim=1)
+    noise = ((negative + eps) / noise[:, None]).log1p().sum(dim=1)
     return (data + noise).mean()

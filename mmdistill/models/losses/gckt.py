@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn.utils.parametrizations import spectral_norm
 
@@ -50,6 +51,7 @@ class GCKTLoss(CRDLoss):
         momentum: float = 0.5,
         exclude_class: bool = True,
         bank_dtype: str = 'float32',
+        queue_size: int | None = None,
         form: str = 'nce',
         loss_weight: float = 1.0,
     ) -> None:
@@ -67,6 +69,7 @@ class GCKTLoss(CRDLoss):
             momentum,
             exclude_class,
             bank_dtype,
+            queue_size,
             loss_weight,
         )
         self.form = form
@@ -76,7 +79,10 @@ class GCKTLoss(CRDLoss):
     def _objective(self, scores: list[Tensor]) -> Tensor:
         if self.form == 'nce':
             return super()._objective(scores)
-        return sum(
-            self.temperature * (x[:, 1:].mean() - x[:, 0].mean())
-            for x in scores
-        )
+        loss = 0
+        for x in scores:
+            near, far = x[:, 0], x[:, 1:]
+            counts = far > -torch.inf  # a queue's rows of the same class
+            far = far.where(counts, 0).sum() / counts.sum().clamp(min=1)
+            loss = loss + self.temperature * (far - near.mean())
+        return loss

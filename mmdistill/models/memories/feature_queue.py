@@ -18,6 +18,8 @@ class FeatureQueue(nn.Module):
         size: number of rows kept; the oldest are overwritten.
         dim: width of a row; a distiller fills it in when a config leaves it
             out.
+        dtype: how rows are stored: 'float32', 'bfloat16', 'float16', or
+            'int64' for labels and indices.
     Shape:
         ``enqueue`` takes (N, dim) for any N; ``features`` is (len(queue),
         dim), a view of the storage.
@@ -28,7 +30,9 @@ class FeatureQueue(nn.Module):
         memories=dict(negatives=dict(type='FeatureQueue', size=2048))
     """
 
-    def __init__(self, size: int, dim: int | None = None) -> None:
+    def __init__(
+        self, size: int, dim: int | None = None, dtype: str = 'float32'
+    ) -> None:
         super().__init__()
         if size < 1:
             raise ValueError(f'FeatureQueue needs size >= 1, got {size}')
@@ -40,7 +44,9 @@ class FeatureQueue(nn.Module):
         self.size = size
         # A switched-off queue keeps nothing and shows nothing (QueueHook).
         self.enabled = True
-        self.register_buffer('storage', torch.zeros(size, dim))
+        self.register_buffer(
+            'storage', torch.zeros(size, dim, dtype=getattr(torch, dtype))
+        )
         # Rows ever enqueued, modulo nothing: it gives pointer and length.
         self.register_buffer('enqueued', torch.zeros((), dtype=torch.long))
         self._enqueued = 0  # the same number on the host: no synchronisation
@@ -88,6 +94,12 @@ class FeatureQueue(nn.Module):
                 f'the checkpoint holds a FeatureQueue of (size, dim) '
                 f'{tuple(saved.shape)} but the config asks for '
                 f"{tuple(self.storage.shape)}; give the checkpoint's size"
+            )
+        if saved is not None and saved.dtype != self.storage.dtype:
+            raise ValueError(
+                f'the checkpoint holds a FeatureQueue in {saved.dtype} but '
+                f'the config asks for {self.storage.dtype}; resume with the '
+                "checkpoint's dtype"
             )
         super()._load_from_state_dict(state_dict, prefix, *args)
         self._enqueued = int(self.enqueued)

@@ -1,11 +1,14 @@
 import copy
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from helpers import digits_config, tiny_classifier
+from helpers import digits_config, run_distributed, tiny_classifier
 from mmengine.runner import Runner
 
 from mmdistill.registry import MODELS
+from mmdistill.utils import register_all_modules
 
 SAME = dict(fsp=dict(type='FSPLoss'))
 FT = dict(ft=dict(type='FTLoss', loss_weight=5.0))
@@ -137,3 +140,31 @@ def test_two_stage_loss_without_the_loop(tmp_path):
     cfg.train_cfg = dict(by_epoch=True, max_epochs=1)
     with pytest.raises(ValueError, match='StagedTrainLoop'):
         Runner.from_cfg(cfg).train()
+
+
+def share(rank, world, folder):
+    """Train both stages in two processes; what this one ends with."""
+    register_all_modules()
+    cfg = config(Path(folder) / 'run', FT, main=1, first=1)
+    cfg.launcher = 'pytorch'
+    cfg.env_cfg = dict(dist_cfg=dict(backend='gloo'))
+    cfg.train_dataloader.batch_size = 16
+    cfg.model_wrapper_cfg = dict(
+        type='MMDistributedDataParallel',
+        device_ids=None,
+        broadcast_buffers=False,
+        find_unused_parameters=True,
+    )
+    runner = Runner.from_cfg(cfg)
+    before = copy.deepcopy(dict(runner.model.module.named_parameters()))
+    runner.train()
+    after = dict(runner.model.module.named_parameters())
+    return dict(after), sorted(changed(before, after))
+
+
+def test_two_processes_stay_equal(tmp_path):
+    config(tmp_path / 'run', FT)  # writes the teacher
+    (first, moved), (second, _) = run_distributed(share, 2, str(tmp_path))
+    for name, value in first.items():
+        np.testing.assert_array_equal(value, second[name], err_msg=name)
+    assert len(moved) == len(first)  # either stage has moved its part

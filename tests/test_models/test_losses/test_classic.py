@@ -1,4 +1,4 @@
-"""Hint, SP, CC, VID, PKT and NST, where no golden numbers exist."""
+"""KD, hint, SP, CC, VID, PKT and NST, where no golden numbers exist."""
 
 import math
 
@@ -10,11 +10,13 @@ from helpers import relative_error
 from mmdistill.models.losses import (
     CCLoss,
     HintLoss,
+    KDLoss,
     NSTLoss,
     PKTLoss,
     SPLoss,
     VIDLoss,
 )
+from mmdistill.ops import sinkhorn
 
 
 def maps(*shapes):
@@ -243,3 +245,30 @@ def test_nst_gives_no_gradient_to_the_teacher(case):
 def test_nst_of_equal_maps_is_zero():
     x = [torch.randn(3, 4, 6, 6), torch.randn(3, 12, 2, 2)]
     assert abs(NSTLoss()(x, x)) < 1e-6
+
+
+def test_kd_with_sinkhorn_targets():
+    """Table 8 of ProtoCPC: cross-entropy with Sinkhorn's assignment."""
+    torch.manual_seed(0)
+    student = torch.randn(6, 4).double().requires_grad_()
+    teacher = torch.randn(6, 4).double()
+    targets = sinkhorn(teacher, 4.0, 3)
+    torch.testing.assert_close(targets.sum(1), torch.ones(6).double())
+    value = KDLoss(assignment='sinkhorn')(student, teacher)
+    value.backward()
+    other = student.detach().clone().requires_grad_()
+    cross = -(targets * F.log_softmax(other / 4, 1)).sum(1).mean()
+    entropy = -(targets * targets.log()).sum(1).mean()
+    (16 * cross).backward()
+    torch.testing.assert_close(value, 16 * (cross - entropy))
+    torch.testing.assert_close(student.grad, other.grad)
+
+
+def test_kd_with_certain_targets():
+    """A scaled assignment may round to 0; the loss stays finite."""
+    student = torch.zeros(2, 2, requires_grad=True)
+    teacher = torch.tensor([[900.0, -900.0], [-900.0, 900.0]])
+    value = KDLoss(1.0, assignment='sinkhorn')(student, teacher)
+    torch.testing.assert_close(value, torch.tensor(2.0).log())
+    with pytest.raises(ValueError, match='sinkhorn'):
+        KDLoss(assignment='argmax')

@@ -134,3 +134,101 @@ def test_more_negatives_than_samples_are_drawn_with_replacement():
     args = torch.randn(2, 6), torch.randn(2, 9), torch.tensor([0, 4])
     loss(*args).backward()
     assert len(loss.bank_student) == 5
+
+
+QUEUED = dict(student_dim=6, teacher_dim=9, embed_dim=5, queue_size=8)
+
+
+def queued(kind, **kwargs):
+    """A loss after one step of six samples, and a second batch of four."""
+    torch.manual_seed(0)
+    loss = kind(**QUEUED, **kwargs).double()
+    first = dict(
+        student=torch.randn(6, 6).double(),
+        teacher=torch.randn(6, 9).double(),
+        sample_idx=torch.arange(6),
+        label=torch.tensor([0, 0, 1, 1, 2, -1]),
+    )
+    loss(**first).backward()
+    second = dict(
+        student=torch.randn(4, 6).double(),
+        teacher=torch.randn(4, 9).double(),
+        sample_idx=torch.tensor([7, 8, 9, 2]),
+        label=torch.tensor([0, 1, -1, 2]),
+    )
+    return loss, second
+
+
+#: Rows of the queue that are negatives of each sample of the second batch.
+NEGATIVES = [[2, 3, 4, 5], [0, 1, 4, 5], [0, 1, 2, 3, 4, 5], [0, 1, 3, 5]]
+
+
+@pytest.mark.parametrize('kind', [CRDLoss, GCKTLoss])
+def test_queue_by_hand(kind):
+    """The banks' formula with the queue's rows of other classes."""
+    loss, batch = queued(kind)
+    loss.eval()
+    value = loss(**batch)
+    v = (
+        loss.embed_student(batch['student']),
+        loss.embed_teacher(batch['teacher']),
+    )
+    memories = loss.queue_teacher.features, loss.queue_student.features
+    means, expected = [], 0
+    for side in (0, 1):
+        scores = [
+            torch.cat([v[1 - side][[i]], memories[side][rows]]) @ v[side][i]
+            for i, rows in enumerate(NEGATIVES)
+        ]
+        scores = [(x / 0.07).exp() for x in scores]
+        means.append(torch.cat(scores).mean())
+        for x in scores:
+            p = x / (means[-1] * 8)
+            noise = (len(x) - 1) / 8
+            expected -= (p[0] / (p[0] + noise)).log() / 4
+            expected -= (noise / (p[1:] + noise)).log().sum() / 4
+    torch.testing.assert_close(loss.normalisers, 8 * torch.stack(means))
+    torch.testing.assert_close(value, expected, rtol=1e-5, atol=0)
+
+
+def test_queue_wasserstein_by_hand():
+    loss, batch = queued(GCKTLoss, form='wasserstein')
+    loss.eval()
+    v = (
+        loss.embed_student(batch['student']),
+        loss.embed_teacher(batch['teacher']),
+    )
+    expected = -2 * (v[0] * v[1]).sum(1).mean()
+    for side, queue in enumerate((loss.queue_teacher, loss.queue_student)):
+        far = [
+            v[side][i] @ queue.features[r].T for i, r in enumerate(NEGATIVES)
+        ]
+        expected += torch.cat(far).mean()
+    torch.testing.assert_close(loss(**batch), expected)
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'bfloat16'])
+def test_an_empty_queue_has_a_gradient(dtype):
+    loss = CRDLoss(**QUEUED, bank_dtype=dtype)
+    batch = dict(
+        student=torch.randn(3, 6),
+        teacher=torch.randn(3, 9),
+        sample_idx=torch.arange(3),
+    )
+    value = loss(**batch)
+    value.backward()
+    assert value.isfinite()
+    assert loss.embed_student.weight.grad.isfinite().all()
+    assert not loss.normalisers.any()  # nothing to normalise by yet
+    assert len(loss.queue_student) == 3
+    loss(**batch).backward()
+    assert loss.normalisers.all()
+    assert loss.queue_samples.features[:3].tolist() == [
+        [0, -1], [1, -1], [2, -1]
+    ]  # fmt: skip
+
+
+def test_the_memory_does_not_grow_with_the_dataset():
+    loss = CRDLoss(**QUEUED)
+    sizes = {name: len(x) for name, x in loss.named_buffers() if x.ndim > 1}
+    assert set(sizes.values()) == {8}

@@ -1,0 +1,105 @@
+"""A step of two processes equals one process's with the joined batch."""
+
+import numpy as np
+import pytest
+import torch
+from helpers import digits_batch, run_distributed
+from helpers import tiny_classifier as tiny
+from torch.nn.parallel import DistributedDataParallel
+
+from mmdistill.registry import MODELS
+from mmdistill.utils import register_all_modules
+
+SMALL = dict(embed_dim=6, num_negatives=5)
+CASES = dict(
+    crd=dict(losses=dict(a=dict(type='CRDLoss', **SMALL))),
+    crd_queue=dict(
+        losses=dict(a=dict(type='CRDLoss', embed_dim=6, queue_size=10))
+    ),
+    gckt=dict(losses=dict(a=dict(type='GCKTLoss', **SMALL))),
+    wasserstein=dict(
+        losses=dict(a=dict(type='GCKTLoss', form='wasserstein', **SMALL))
+    ),
+    protocpc=dict(losses=dict(a=dict(type='ProtoCPCLoss'))),
+    kd_sinkhorn=dict(
+        losses=dict(a=dict(type='KDLoss', assignment='sinkhorn'))
+    ),
+    cocord=dict(type='CoCoRD', queue_size=20),
+    ft=dict(losses=dict(a=dict(type='FTLoss', loss_weight=5.0)), stage=1),
+    ft_second=dict(losses=dict(a=dict(type='FTLoss', loss_weight=5.0))),
+    ab=dict(losses=dict(a=dict(type='ABLoss')), stage=1),
+    fsp=dict(losses=dict(a=dict(type='FSPLoss')), stage=1),
+)
+
+
+def two_steps(rank: int, world: int, name: str) -> dict:
+    """Gradients and buffers after two steps on this process's share."""
+    register_all_modules()
+    torch.manual_seed(0)
+    cfg = dict(CASES[name])
+    stage = cfg.pop('stage', 2)
+    cocord = 'losses' not in cfg
+    model = MODELS.build(
+        dict(
+            type='OfflineDistiller',
+            student=tiny(),
+            teacher=tiny(depth=14),
+            input_size=(1, 8, 8),
+            data_preprocessor=dict(mean=[120.0], std=[60.0]),
+        )
+        | cfg
+    ).double()
+    model.teacher.double()
+    model.learn_dataset(40, torch.arange(40) % 10)
+    model.set_stage(stage)
+    model.train()
+    for module in model.modules():  # its statistics are each process's own
+        if isinstance(module, torch.nn.modules.batchnorm._NormBase):
+            module.eval()
+    for loss in model.losses.values():
+        if hasattr(loss, 'bank_student'):  # all processes draw the same
+            draw = torch.Generator().manual_seed(1)
+            table = torch.randint(40, (40, 5), generator=draw)
+            loss.bank_student.draw_negatives = lambda i, *_, t=table: t[i]
+    ddp = model
+    if world > 1:
+        staged = name.startswith(('ft', 'ab', 'fsp'))
+        ddp = DistributedDataParallel(model, find_unused_parameters=staged)
+    for start in (0, 20):
+        model.zero_grad()
+        batch = digits_batch(8, start=start)
+        share = slice(rank * 8 // world, (rank + 1) * 8 // world)
+        inputs = batch['inputs'].double()
+        views = [inputs[share], inputs.flip(3)[share]]
+        data = dict(
+            inputs=views if cocord else views[0],
+            data_samples=batch['data_samples'][share],
+        )
+        sum(ddp(**data, mode='loss').values()).backward()
+    grads = {
+        name: p.grad
+        for name, p in model.named_parameters()
+        if p.grad is not None
+    }
+    return grads | dict(model.named_buffers())
+
+
+def every_case(rank: int, world: int) -> dict:
+    return {name: two_steps(rank, world, name) for name in CASES}
+
+
+@pytest.fixture(scope='module')
+def two():
+    return run_distributed(every_case, 2)
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_two_processes_equal_one(two, name):
+    expected = two_steps(0, 1, name)
+    assert any('student' in key for key in expected) or name == 'ft'
+    for found in two:
+        assert found[name].keys() == expected.keys()
+        for key, value in expected.items():
+            np.testing.assert_allclose(
+                found[name][key], value, rtol=1e-7, atol=1e-11, err_msg=key
+            )
