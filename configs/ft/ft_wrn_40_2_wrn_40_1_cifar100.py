@@ -2,7 +2,7 @@ _base_ = [
     '../_base_/pairs/wrn_40_2_wrn_40_1.py',
     '../_base_/methods/ft.py',
     '../_base_/datasets/cifar100.py',
-    '../_base_/schedules/cifar_30e_240e.py',
+    '../_base_/schedules/cifar_30e_240e_ft.py',
     '../_base_/runtime.py',
 ]
 model = _base_.method

@@ -1,0 +1,12 @@
+_base_ = [
+    '../_base_/pairs/resnet110_resnet32.py',
+    '../_base_/methods/cocord.py',
+    '../_base_/datasets/cifar100_two_views.py',
+    '../_base_/schedules/cifar_240e.py',
+    '../_base_/runtime.py',
+]
+model = _base_.method
+custom_hooks = [*_base_.custom_hooks, *_base_.method_hooks]
+# Table 5: who fills the dictionary, and who is predicted.
+model['contrastive_encoder'] = None
+model['cognate_encoder'] = 'slow_student'
