@@ -8,6 +8,7 @@ with contextlib.redirect_stdout(io.StringIO()):
     import mmpretrain.datasets  # noqa: F401
 
 from mmdistill.datasets.digits import Digits
+from mmdistill.datasets.image_list import ImageNetSubset
 from mmdistill.datasets.labels import dataset_labels
 from mmdistill.datasets.sample_stream import (
     IndexedDataset,
@@ -18,13 +19,19 @@ from mmdistill.datasets.tensor_dataset import (
     ImageTensorDataset,
     batch_collate,
 )
-from mmdistill.datasets.transforms import PackPairInputs, TeacherView
+from mmdistill.datasets.transforms import (
+    MultiCrop,
+    PackPairInputs,
+    TeacherView,
+)
 
 __all__ = [
     'Digits',
+    'ImageNetSubset',
     'ImageTensorDataset',
     'IndexedDataset',
     'KeyedSampler',
+    'MultiCrop',
     'PackPairInputs',
     'SampleKey',
     'TeacherView',

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import pickle
 import threading
+from argparse import Namespace
 from collections.abc import Iterator
 from typing import Any
 
@@ -54,6 +55,22 @@ class _SavedHistory(HistoryBuffer):
         self.__init__(logs, counts, int(state['max_length']))
 
 
+class _SavedArguments(Namespace):
+    """Stands for argparse's ``Namespace``, and becomes one when filled.
+
+    Training scripts keep their arguments in their files. Names that Python
+    itself looks up on objects, such as ``__reduce_ex__``, are no arguments.
+    """
+
+    def __setstate__(self, state):
+        if type(state) is not dict or any(
+            type(name) is not str or name.startswith('__') for name in state
+        ):
+            raise pickle.UnpicklingError('its Namespace holds no arguments')
+        self.__class__ = Namespace
+        vars(self).update(state)
+
+
 def _statistic(owner, name):
     """Stands for ``getattr``: only the names ``_SavedHistory`` drops."""
     if owner is _SavedHistory and name in _STATISTICS:
@@ -83,6 +100,7 @@ def _allowed_globals() -> list[tuple[Any, str]]:
     allowed = [
         (_statistic, 'builtins.getattr'),
         (_SavedHistory, 'mmengine.logging.history_buffer.HistoryBuffer'),
+        (_SavedArguments, 'argparse.Namespace'),
         (_empty_array, 'numpy.ndarray'),
         (_number_type, 'numpy.dtype'),
         (bytes, 'builtins.bytes'),  # the content of an empty array

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mmdistill.ops import l2_normalize
+
 # More outputs than any backbone has; a membership test costs nothing.
 _EVERY_INDEX = range(1 << 16)
 
@@ -49,18 +51,22 @@ class Representation:
 
 
 class RepresentationReader:
-    """Reads the `Representation` of an MMPretrain classifier in one pass.
+    """Reads the `Representation` of a classifier or an encoder in one pass.
 
     The model is not changed: which backbone outputs are kept, and what the
     head's last linear layer sees, is arranged for the duration of a call.
 
     Args:
-        model: an ``ImageClassifier`` of a CNN or a token backbone.
+        model: an ``ImageClassifier`` of a CNN or a token backbone, or a model
+            of backbone and neck with a method ``project`` from the feature to
+            embedding and logits, such as `SelfSupervisedEncoder`.
         name: what error messages call the model, a config key.
     Attributes:
         numbers: the maps that a call returns, ascending.
         pre_activation: give maps from before their activation, of backbones
             that can. The feature and the logits then mean nothing.
+        prototypes: score an encoder's embedding in place of its own, if not
+            None.
     """
 
     def __init__(self, model: nn.Module, name: str = 'model') -> None:
@@ -68,6 +74,7 @@ class RepresentationReader:
         self.name = name
         self.numbers: tuple[int, ...] = ()
         self.pre_activation = False
+        self.prototypes: nn.Module | None = None
         # A backbone that can give its stem says that index 0 is the stem.
         self._first = getattr(model.backbone, 'first_map', 1)
         head = getattr(model, 'head', None)
@@ -78,8 +85,16 @@ class RepresentationReader:
         )
         self._classifier = linears[-1] if linears else None
 
-    def __call__(self, inputs: Tensor) -> Representation:
-        """Run the model: (N, C, H, W) to a `Representation`."""
+    def __call__(
+        self, inputs: Tensor, projected: bool = True
+    ) -> Representation:
+        """Run the model: (N, C, H, W) to a `Representation`.
+
+        Args:
+            inputs: images.
+            projected: run an encoder's head and prototypes, too; without,
+                `project` may follow.
+        """
         own = self._own_indices()
         wanted = [number - self._first for number in self.numbers]
         if own is None:
@@ -92,10 +107,30 @@ class RepresentationReader:
                 outputs = self._backbone(inputs, bool(wanted))
             outputs = dict(zip(indices, outputs, strict=True))
         maps = tuple(_map_of(outputs[index]) for index in wanted)
-        feature, logits = self._head(
-            tuple(_output_of(outputs[index]) for index in own)
+        feature, embedding, logits = self._head(
+            tuple(_output_of(outputs[index]) for index in own), projected
         )
-        return Representation(maps=maps, feature=feature, logits=logits)
+        return Representation(maps, feature, embedding, logits)
+
+    @property
+    def projects(self) -> bool:
+        """Whether the model is an encoder, whose `project` can be called."""
+        return hasattr(self.model, 'project')
+
+    def project(
+        self, feature: Tensor, **kwargs: Any
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """An encoder's embedding (N, E) and scores (N, K) of features (N, D).
+
+        Args:
+            feature: pooled.
+            kwargs: of the head, such as ``dropout=False``.
+        """
+        embedding, logits = self.model.project(feature, **kwargs)
+        if self.prototypes is not None:
+            scored = feature if embedding is None else embedding
+            logits = self.prototypes(l2_normalize(scored))
+        return embedding, logits
 
     def dry_run(
         self, input_size: Sequence[int], with_maps: bool
@@ -164,16 +199,23 @@ class RepresentationReader:
             outputs = backbone(inputs)
         return outputs if isinstance(outputs, tuple) else (outputs,)
 
-    def _head(self, outputs: tuple) -> tuple[Tensor | None, Tensor | None]:
+    def _head(
+        self, outputs: tuple, projected: bool
+    ) -> tuple[Tensor | None, ...]:
+        """Feature, embedding and logits of the backbone's own outputs."""
         model = self.model
         if getattr(model, 'neck', None) is not None:
             outputs = model.neck(outputs)
+        feature = outputs[-1] if isinstance(outputs, tuple) else outputs
+        if self.projects:
+            if not projected:
+                return feature, None, None
+            return feature, *self.project(feature)
         head = getattr(model, 'head', None)
         if head is None:
-            feature = outputs[-1] if isinstance(outputs, tuple) else outputs
-            return feature if feature.ndim == 2 else None, None
+            return feature if feature.ndim == 2 else None, None, None
         if self._classifier is None:
-            return head.pre_logits(outputs), head(outputs)
+            return head.pre_logits(outputs), None, head(outputs)
         seen: list[Tensor] = []
         handle = self._classifier.register_forward_pre_hook(
             lambda _, args: seen.append(args[0])
@@ -182,7 +224,7 @@ class RepresentationReader:
             logits = head(outputs)
         finally:
             handle.remove()
-        return seen[-1], logits
+        return seen[-1], None, logits
 
 
 @dataclass

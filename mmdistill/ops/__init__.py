@@ -5,8 +5,11 @@ from mmdistill.ops.distributed import (
     all_reduce_mean,
     all_reduce_sum,
     concat_all_gather,
+    rank,
     world_size,
 )
+from mmdistill.ops.gradient_reversal import reverse_gradient
+from mmdistill.ops.normalize import l2_normalize
 from mmdistill.ops.precision import full_precision
 from mmdistill.ops.sinkhorn import sinkhorn
 
@@ -16,6 +19,9 @@ __all__ = [
     'all_reduce_sum',
     'concat_all_gather',
     'full_precision',
+    'l2_normalize',
+    'rank',
+    'reverse_gradient',
     'sinkhorn',
     'world_size',
 ]

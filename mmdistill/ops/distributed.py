@@ -12,6 +12,11 @@ def world_size() -> int:
     return 1
 
 
+def rank() -> int:
+    """Number of this process; 0 when torch.distributed is not in use."""
+    return dist.get_rank() if world_size() > 1 else 0
+
+
 def all_reduce_sum(x: Tensor) -> Tensor:
     """The sum of ``x`` over all processes, without gradient.
 

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import threading
 import zipfile
+from argparse import Namespace
 from collections import OrderedDict
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
@@ -363,13 +364,48 @@ def test_array_from_a_file_is_saved_as_any_array(tmp_path):
         assert type(again) is np.ndarray and np.array_equal(again, array)
 
 
+def write_filled(path, content, state):
+    """A pickle that gives an object, empty or filled, another state."""
+    content, state = (pickle.dumps(x, protocol=2) for x in (content, state))
+    path.write_bytes(content[:-1] + state[2:-1] + b'b.')
+
+
 def test_array_is_filled_once(tmp_path):
     """A second filling would free memory under the tensor made of it."""
     array = np.arange(1000.0)
-    state = pickle.dumps(array[:1].__reduce__()[2], protocol=2)
-    content = pickle.dumps(array, protocol=2)
-    (tmp_path / 'x.pth').write_bytes(content[:-1] + state[2:-1] + b'b.')
+    write_filled(tmp_path / 'x.pth', array, array[:1].__reduce__()[2])
     with pytest.raises(CheckpointError, match='fills an array twice'):
+        load_file(tmp_path / 'x.pth')
+
+
+def test_arguments_of_a_script_are_data(tmp_path):
+    arguments = Namespace(lr=0.1, scale=(0.4, 1.0), nested=Namespace(a=None))
+    torch.save(dict(args=arguments), tmp_path / 'x.pth')
+    loaded = load_file(tmp_path / 'x.pth')['args']
+    assert type(loaded) is Namespace and loaded == arguments
+    assert type(loaded.nested) is Namespace
+
+
+@pytest.mark.parametrize(
+    'state',
+    [
+        dict(__reduce_ex__=OrderedDict),
+        dict(__setstate__=OrderedDict),
+        ({}, dict(__class__=OrderedDict)),
+        {3: 4},
+        [('a', 1)],
+    ],
+    ids=str,
+)
+def test_arguments_are_nothing_but_named_values(state, tmp_path):
+    write_filled(tmp_path / 'x.pth', Namespace(), state)
+    with pytest.raises(CheckpointError, match='Namespace holds no arguments'):
+        load_file(tmp_path / 'x.pth')
+
+
+def test_arguments_are_filled_once(tmp_path):
+    write_filled(tmp_path / 'x.pth', Namespace(a=1), dict(a=2))
+    with pytest.raises(CheckpointError, match='is refused'):
         load_file(tmp_path / 'x.pth')
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from fractions import Fraction
 
 import pytest
 import torch
@@ -213,9 +214,17 @@ def test_missing_file(convert, tmp_path):
         convert(tmp_path / 'nowhere.pth', tmp_path / 'x.pth', '--arch', 'vgg8')
 
 
-def test_last_files_need_trust(convert, published, tmp_path):
-    """RepDistiller's *_last.pth hold the parsed arguments."""
+def test_last_files_hold_arguments(convert, published, tmp_path):
+    """RepDistiller's *_last.pth hold the parsed ones, which are data."""
     source, network = published('resnet8', opt=Namespace(model='resnet8'))
+    target = tmp_path / 'ours.pth'
+    convert(source, target, '--arch', 'resnet8')
+    image = torch.rand(1, 3, 32, 32)
+    torch.testing.assert_close(logits_of(target, image), network(image)[2])
+
+
+def test_other_objects_need_trust(convert, published, tmp_path):
+    source, network = published('resnet8', opt=Fraction(1, 2))
     target = tmp_path / 'ours.pth'
     with pytest.raises(CheckpointError, match='--trust-checkpoints'):
         convert(source, target, '--arch', 'resnet8')

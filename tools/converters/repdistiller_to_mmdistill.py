@@ -60,9 +60,8 @@ def parse_args():
     parser.add_argument(
         '--trust-checkpoints',
         action='store_true',
-        help='load SRC even if it holds Python objects beyond the safe ones, '
-        "as RepDistiller's *_last.pth do. Such a file can run any code: only "
-        'for files of your own',
+        help='load SRC even if it holds Python objects beyond the safe ones. '
+        'Such a file can run any code: only for files of your own',
     )
     return parser.parse_args()
 

@@ -1,6 +1,13 @@
 """Hooks: they know attribute paths and events, and nothing of maths."""
 
+from mmdistill.engine.hooks.attribute_schedule_hook import (
+    AttributeScheduleHook,
+)
+from mmdistill.engine.hooks.collapse_hook import CollapseMonitorHook
 from mmdistill.engine.hooks.export_student_hook import ExportStudentHook
+from mmdistill.engine.hooks.finite_loss_hook import FiniteLossHook
+from mmdistill.engine.hooks.freeze_hook import FreezeHook
+from mmdistill.engine.hooks.knn_hook import KNNHook
 from mmdistill.engine.hooks.model_hook import ModelHook
 from mmdistill.engine.hooks.momentum_update_hook import MomentumUpdateHook
 from mmdistill.engine.hooks.queue_hook import QueueHook
@@ -9,7 +16,12 @@ from mmdistill.engine.hooks.strict_load_hook import StrictLoadHook
 from mmdistill.engine.hooks.teacher_check_hook import TeacherCheckHook
 
 __all__ = [
+    'AttributeScheduleHook',
+    'CollapseMonitorHook',
     'ExportStudentHook',
+    'FiniteLossHook',
+    'FreezeHook',
+    'KNNHook',
     'ModelHook',
     'MomentumUpdateHook',
     'QueueHook',

@@ -22,9 +22,17 @@ def resumed(runner) -> bool:
     return runner._resume and runner._has_loaded
 
 
+def optimizers(wrapper: OptimWrapper | OptimWrapperDict) -> list:
+    """The torch optimizers of a run."""
+    if isinstance(wrapper, OptimWrapperDict):
+        return [one.optimizer for one in wrapper.values()]
+    return [wrapper.optimizer]
+
+
 class ModelHook(Hook):
     """Tells a distiller what only the runner knows; every runner has it.
 
+    Whatever the model, it takes frozen parameters out of the optimizers.
     Before the run it hands over the training dataset's length and labels and
     lets samples know their index; before the first step it refuses batches
     that some loss could not take; it keeps the teacher's hash in checkpoints.
@@ -36,11 +44,11 @@ class ModelHook(Hook):
         # In test and val runs the training loop stays an unbuilt config.
         if not isinstance(runner._train_loop, BaseLoop):
             return
+        _drop_frozen(runner.optim_wrapper)
         loader = runner._train_loop.dataloader
         model = unwrap(runner.model)
         if not hasattr(model, 'learn_dataset'):
             return
-        _drop_frozen(runner.optim_wrapper)
         index_samples(loader)
         needs = {
             need
@@ -109,9 +117,11 @@ class ModelHook(Hook):
         levels = {
             getattr(loss, 'level', None) for loss in model.losses.values()
         }
+        scores = getattr(model.student, 'prototypes', model.student)
         if (
             get_world_size() > 1
             and not model.task_weight
+            and scores is not None  # an encoder without prototypes
             and 'logits' not in levels
             and not runner.cfg.get('find_unused_parameters')
             and not (runner.cfg.get('model_wrapper_cfg') or {}).get(
@@ -120,8 +130,9 @@ class ModelHook(Hook):
         ):
             raise ValueError(
                 'with task_weight=0 and no loss on the logits the '
-                "student's classifier learns nothing, which distributed "
-                'training has to be told: set find_unused_parameters=True'
+                "student's classifier (or its prototypes) learns nothing, "
+                'which distributed training has to be told: set '
+                'find_unused_parameters=True'
             )
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
@@ -146,13 +157,11 @@ class ModelHook(Hook):
 
 
 def _drop_frozen(wrapper: OptimWrapper | OptimWrapperDict) -> None:
-    """Take parameters that never learn (momentum copies) out of optimizers.
+    """Take parameters that never learn out of optimizers.
 
+    Momentum copies and the backbones of linear probes are such.
     MMEngine hands an optimizer every parameter, frozen or not.
     """
-    wrappers = [wrapper]
-    if isinstance(wrapper, OptimWrapperDict):
-        wrappers = list(wrapper.values())
-    for one in wrappers:
-        for group in one.optimizer.param_groups:
+    for optimizer in optimizers(wrapper):
+        for group in optimizer.param_groups:
             group['params'] = [p for p in group['params'] if p.requires_grad]

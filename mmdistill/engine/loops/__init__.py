@@ -1,5 +1,6 @@
 """Training and validation loops."""
 
+from mmdistill.engine.loops.knn_loop import KNNTestLoop, KNNValLoop
 from mmdistill.engine.loops.staged_train_loop import StagedTrainLoop
 
-__all__ = ['StagedTrainLoop']
+__all__ = ['KNNTestLoop', 'KNNValLoop', 'StagedTrainLoop']

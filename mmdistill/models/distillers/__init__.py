@@ -2,5 +2,7 @@
 
 from mmdistill.models.distillers.cocord import CoCoRD
 from mmdistill.models.distillers.offline import OfflineDistiller
+from mmdistill.models.distillers.oss import OSS
+from mmdistill.models.distillers.self_distiller import SelfDistiller
 
-__all__ = ['CoCoRD', 'OfflineDistiller']
+__all__ = ['OSS', 'CoCoRD', 'OfflineDistiller', 'SelfDistiller']

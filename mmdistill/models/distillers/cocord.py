@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmdistill.models.distillers.offline import TASK, OfflineDistiller
-from mmdistill.models.distillers.preprocessor import ViewsPreprocessor
+from mmdistill.models.distillers.offline import OfflineDistiller
+from mmdistill.models.distillers.pair import TASK
 from mmdistill.models.losses.infonce import InfoNCELoss
 from mmdistill.models.losses.prediction import PredictionLoss
 from mmdistill.models.memories import FeatureQueue
@@ -101,7 +101,6 @@ class CoCoRD(OfflineDistiller):
                 f'CoCoRD has no first stage, which losses {staged} need; use '
                 'them in an OfflineDistiller'
             )
-        self.data_preprocessor = ViewsPreprocessor(self.data_preprocessor)
         self.contrastive_encoder, self.cognate_encoder = encoders
         self.symmetric = symmetric and cognate_encoder is not None
         self._build_heads(
@@ -176,8 +175,8 @@ class CoCoRD(OfflineDistiller):
                 )
             )
         for name in self.losses:
-            pair = student[-1], teacher[0 if self.symmetric else -1]
-            losses[name] = self._compare(name, *pair, fields)
+            target = teacher[0 if self.symmetric else -1]
+            losses[name] = self._compare(name, student[-1:], [target], fields)
         return losses
 
     def _contrast(self, query: Tensor, key: Tensor) -> Tensor:

@@ -5,6 +5,9 @@ from typing import Any
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor, nn
 
+#: Attributes of preprocessors that draw at random, unless they are empty.
+_DRAWING = 'batch_augments', 'crop_padding', 'flip_prob', 'crop_groups'
+
 
 class PairPreprocessor(BaseDataPreprocessor):
     """Prepares one batch twice: as the student and as the teacher want it.
@@ -19,11 +22,7 @@ class PairPreprocessor(BaseDataPreprocessor):
 
     def __init__(self, student: nn.Module, teacher: nn.Module) -> None:
         super().__init__()
-        draws = [
-            name
-            for name in ('batch_augments', 'crop_padding', 'flip_prob')
-            if getattr(student, name, None)
-        ]
+        draws = [name for name in _DRAWING if getattr(student, name, None)]
         if draws:
             raise ValueError(
                 f'data_preprocessor draws at random ({draws}), so the teacher '
@@ -49,7 +48,11 @@ class ViewsPreprocessor(BaseDataPreprocessor):
     """Prepares every view of a batch as another preprocessor does one.
 
     Args:
-        single: prepares one view. A batch of one view is handed on as it is.
+        single: prepares one view. A batch of one view is handed to it as it
+            is, and may come back as several.
+    Raises:
+        ValueError: if the batch has several views and ``single`` would make
+            several of each.
     """
 
     def __init__(self, single: nn.Module) -> None:
@@ -60,6 +63,12 @@ class ViewsPreprocessor(BaseDataPreprocessor):
         views = data['inputs']
         if not _is_views(views):
             return self.single(data, training)
+        if training and getattr(self.single, 'num_views', 1) > 1:
+            raise ValueError(
+                f'train_pipeline makes {len(views)} views and '
+                f'data_preprocessor {self.single.num_views} of each; leave '
+                "train_pipeline's out or data_preprocessor.num_views at 1"
+            )
         first = self.single({**data, 'inputs': views[0]}, training)
         rest = [self.single(dict(inputs=v), training) for v in views[1:]]
         return {

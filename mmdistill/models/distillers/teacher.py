@@ -33,8 +33,9 @@ def load_teacher(teacher: nn.Module, ckpt: str | None) -> None:
     """Give the teacher its weights, all of them or none.
 
     Takes a checkpoint of the teacher itself, one of a distiller whose student
-    has become the teacher, or a ResNet's in torchvision's layout. Without a
-    file the teacher's ``init_cfg`` decides.
+    has become the teacher, or a ResNet's in torchvision's layout. Prototypes
+    in the file are left out for an encoder that was built without any.
+    Without a file the teacher's ``init_cfg`` decides.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -68,13 +69,15 @@ def load_teacher(teacher: nn.Module, ckpt: str | None) -> None:
             for key, value in state.items()
             if key.startswith(student)
         }
+    state = _from_torchvision(state)
+    if getattr(teacher, 'prototypes', teacher) is None:
+        # An encoder that was built to do without those of the file.
+        state = {k: v for k, v in state.items() if not _is_prototype(k)}
     load_strictly(
         teacher,
-        _from_torchvision(state),
+        state,
         f'the teacher checkpoint {ckpt!r}',
-        'Set model.teacher to the architecture and the number of classes '
-        '(model.teacher.head.num_classes) of the file, or model.teacher_ckpt '
-        'to a file of this teacher.',
+        _advice(teacher, state),
         whole=True,
     )
 
@@ -88,6 +91,37 @@ def fingerprint(teacher: nn.Module) -> str:
         value = value.detach().cpu().contiguous().view(-1)
         digest.update(value.view(torch.uint8).numpy())
     return digest.hexdigest()
+
+
+def _is_prototype(key: str) -> bool:
+    return key.startswith('prototypes.')
+
+
+def _advice(teacher: nn.Module, state: dict[str, Tensor]) -> str:
+    """What to change if weights do not fit the teacher."""
+    missing = [
+        key
+        for key in teacher.state_dict().keys() - state.keys()
+        if not key.endswith('num_batches_tracked')
+    ]
+    if missing and all(map(_is_prototype, missing)):
+        return (
+            'The checkpoint has no prototypes: set '
+            "model.teacher_prototypes='new' to use the student's, or "
+            'model.teacher_ckpt to a file with prototypes.'
+        )
+    if hasattr(teacher, 'prototypes'):
+        return (
+            'Set model.teacher to the encoder of the file, or '
+            'model.teacher_ckpt to a file of this teacher. Files as MoCo, '
+            'SwAV and DINO publish them must be converted first, see '
+            'tools/converters/self_supervised_to_mmdistill.py.'
+        )
+    return (
+        'Set model.teacher to the architecture and the number of classes '
+        '(model.teacher.head.num_classes) of the file, or model.teacher_ckpt '
+        'to a file of this teacher.'
+    )
 
 
 def _from_torchvision(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,5 +1,12 @@
 """Heads between a feature and a loss."""
 
+from mmdistill.models.heads.feature_classifier import FeatureClassifier
 from mmdistill.models.heads.mlp import PredictorHead, ProjectionHead
+from mmdistill.models.heads.prototypes import PrototypeHead
 
-__all__ = ['PredictorHead', 'ProjectionHead']
+__all__ = [
+    'FeatureClassifier',
+    'PredictorHead',
+    'ProjectionHead',
+    'PrototypeHead',
+]

@@ -4,7 +4,9 @@ from mmdistill.models.losses.ab import ABLoss
 from mmdistill.models.losses.at import ATLoss
 from mmdistill.models.losses.base import DistillLoss
 from mmdistill.models.losses.cc import CCLoss
+from mmdistill.models.losses.compress import CompRessLoss
 from mmdistill.models.losses.crd import CRDLoss
+from mmdistill.models.losses.dino import DINOLoss
 from mmdistill.models.losses.fsp import FSPLoss
 from mmdistill.models.losses.ft import FTLoss
 from mmdistill.models.losses.gckt import GCKTLoss
@@ -17,7 +19,9 @@ from mmdistill.models.losses.pkt import PKTLoss
 from mmdistill.models.losses.prediction import PredictionLoss
 from mmdistill.models.losses.protocpc import ProtoCPCLoss
 from mmdistill.models.losses.rkd import RKDLoss
+from mmdistill.models.losses.seed import SEEDLoss
 from mmdistill.models.losses.sp import SPLoss
+from mmdistill.models.losses.swapped_prediction import SwappedPredictionLoss
 from mmdistill.models.losses.vid import VIDLoss
 
 __all__ = [
@@ -25,6 +29,8 @@ __all__ = [
     'ATLoss',
     'CCLoss',
     'CRDLoss',
+    'CompRessLoss',
+    'DINOLoss',
     'DistillLoss',
     'FSPLoss',
     'FTLoss',
@@ -38,6 +44,8 @@ __all__ = [
     'PredictionLoss',
     'ProtoCPCLoss',
     'RKDLoss',
+    'SEEDLoss',
     'SPLoss',
+    'SwappedPredictionLoss',
     'VIDLoss',
 ]

@@ -24,6 +24,9 @@ class DistillLoss(nn.Module):
     #: Which maps a loss of level 'maps' takes: 'stages' (all but the stem),
     #: 'last', 'all', or numbers (stem 0, stage 1, ...; negative from the end).
     maps: str | tuple[int, ...] = 'stages'
+    #: Whether it compares several views: it then gets lists of that level's
+    #: tensors, global views first, where there is more than one view.
+    views: ClassVar[bool] = False
     #: The smallest batch the loss is defined for.
     min_samples: ClassVar[int] = 1
 

@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmdistill.models.losses.base import DistillLoss
+from mmdistill.models.losses.soft_targets import as_views, mean_inner_product
 from mmdistill.models.losses.views import view_pairs
-from mmdistill.ops import all_reduce_mean, full_precision, sinkhorn
+from mmdistill.ops import all_reduce_sum, full_precision, sinkhorn
 from mmdistill.registry import MODELS
 
 
@@ -51,6 +52,7 @@ class ProtoCPCLoss(DistillLoss):
     """
 
     level = 'logits'
+    views = True
 
     def __init__(
         self,
@@ -88,13 +90,10 @@ class ProtoCPCLoss(DistillLoss):
         student: Tensor | Sequence[Tensor],
         teacher: Tensor | Sequence[Tensor],
     ) -> Tensor:
-        if isinstance(student, Tensor):
-            student, teacher = [student], [teacher]
-            pairs, factor = [(0, 0)], 1.0
-        else:
-            pairs, factor = view_pairs(
-                len(student), len(teacher), self.pairs, self.reduction
-            )
+        student, teacher, pairs = as_views(student, teacher, self.pairs)
+        chosen, factor = view_pairs(
+            len(student), len(teacher), pairs, self.reduction
+        )
         targets = [self.assign(view) for view in teacher]
         if self.training:
             self._update_prior(targets)
@@ -102,8 +101,8 @@ class ProtoCPCLoss(DistillLoss):
         scores = [view / self.student_temperature for view in student]
         spread = [(view + prior).logsumexp(dim=1).mean() for view in scores]
         loss = sum(
-            spread[s] - _mean_inner_product(targets[t], scores[s])
-            for t, s in pairs
+            spread[s] - mean_inner_product(targets[t], scores[s])
+            for t, s in chosen
         )
         return self.loss_weight * self.scale * factor * loss
 
@@ -119,8 +118,11 @@ class ProtoCPCLoss(DistillLoss):
     @torch.no_grad()
     def _update_prior(self, targets: Sequence[Tensor]) -> None:
         """Eq. 10 over all views and processes, scaled to sum to K."""
-        mean = sum(target.mean(dim=0) for target in targets) / len(targets)
-        mean = all_reduce_mean(mean)
+        total = sum(target.sum(dim=0) for target in targets)
+        count = total.new_full((1,), sum(len(target) for target in targets))
+        # One collective; processes may hold different numbers of rows.
+        total = all_reduce_sum(torch.cat([total, count]))
+        mean = total[:-1] / total[-1]
         self.prior = self._prior_of(mean).lerp(
             len(mean) * mean.to(self.prior.dtype), 1 - self.prior_momentum
         )
@@ -136,8 +138,3 @@ class ProtoCPCLoss(DistillLoss):
         if saved is not None and len(self.prior) == 0:
             self.prior = self.prior.new_empty(saved.shape)
         super()._load_from_state_dict(state_dict, prefix, *args)
-
-
-def _mean_inner_product(a: Tensor, b: Tensor) -> Tensor:
-    """mean_n <a_n, b_n> without an (N, K) product."""
-    return torch.einsum('nk,nk->', a.to(b.dtype), b) / len(a)

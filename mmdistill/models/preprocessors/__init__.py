@@ -3,5 +3,6 @@
 from mmdistill.models.preprocessors.batch_augment import (
     BatchAugmentPreprocessor,
 )
+from mmdistill.models.preprocessors.multi_crop import MultiCropPreprocessor
 
-__all__ = ['BatchAugmentPreprocessor']
+__all__ = ['BatchAugmentPreprocessor', 'MultiCropPreprocessor']

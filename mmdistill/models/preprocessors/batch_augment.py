@@ -7,15 +7,17 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from mmpretrain.models import ClsDataPreprocessor
 from torch import Tensor
 
+from mmdistill.models.preprocessors.base import (
+    BatchViewsPreprocessor,
+    random_bits,
+)
 from mmdistill.registry import MODELS
-from mmdistill.structures import BatchedSamples
 
 
 @MODELS.register_module()
-class BatchAugmentPreprocessor(ClsDataPreprocessor):
+class BatchAugmentPreprocessor(BatchViewsPreprocessor):
     """Random crop and flip of whole batches on the device; normalisation.
 
     In training each image is padded with zeros, cropped back to its size at a
@@ -24,14 +26,14 @@ class BatchAugmentPreprocessor(ClsDataPreprocessor):
     ``RandomFlip(flip_prob)``. Everything else, and all of testing, is
     ClsDataPreprocessor.
 
-    With ResumeStateHook and `ImageTensorDataset`, what an image draws is a
-    function of (seed, draw, index), whatever the batch, the process or the
-    device; else it comes from the device's default generator.
+    What an image draws depends on its own seed, see `BatchViewsPreprocessor`.
 
     Args:
         mean, std: of the pixels, by channel; no normalisation when None.
         crop_padding: zero pixels added to each side before the crop.
         flip_prob: probability of a mirror image (left and right swapped).
+        num_views: of each image, each drawn for itself; a list of tensors
+            when more than one, as `CoCoRD` takes.
         num_classes, to_rgb, ...: as ClsDataPreprocessor.
     Shape:
         inputs: (N, C, H, W), uint8 as the dataset gives them.
@@ -46,6 +48,7 @@ class BatchAugmentPreprocessor(ClsDataPreprocessor):
         std: Sequence[float] | None = None,
         crop_padding: int = 4,
         flip_prob: float = 0.5,
+        num_views: int = 1,
         **kwargs: Any,
     ) -> None:
         if crop_padding < 0 or not 0 <= flip_prob <= 1:
@@ -53,52 +56,49 @@ class BatchAugmentPreprocessor(ClsDataPreprocessor):
                 'BatchAugmentPreprocessor needs crop_padding >= 0 and '
                 f'flip_prob from 0 to 1, got {crop_padding} and {flip_prob}'
             )
-        super().__init__(mean, std, **kwargs)
+        super().__init__(mean, std, num_views, **kwargs)
         self.crop_padding = crop_padding
         self.flip_prob = flip_prob
-        self._non_blocking = True
 
-    def forward(self, data: dict, training: bool = False) -> dict:
-        """Augment (in training) and normalise a batch on the device."""
-        inputs, samples = data['inputs'], data.get('data_samples')
-        batched = isinstance(samples, BatchedSamples)
-        if training:
-            if not isinstance(inputs, Tensor):
-                inputs = torch.stack(tuple(inputs))
-            inputs = self.augment(
-                self.cast_data(inputs), samples.seed if batched else None
-            )
-        if not batched or self.to_onehot or self.batch_augments is not None:
-            data = dict(inputs=inputs, data_samples=samples)
-            return super().forward(data, training)
-        prepared = super().forward(dict(inputs=inputs), training)
-        prepared['data_samples'] = samples.to(self.device)
-        return prepared
+    def views(
+        self, images: Tensor, seeds: Tensor | None = None
+    ) -> Sequence[Tensor]:
+        """Every view, all of them drawn and cropped at once."""
+        return self.augment(images, seeds).chunk(self.num_views)
 
     def augment(self, images: Tensor, seeds: Tensor | None = None) -> Tensor:
-        """Crop and flip every image at its own place.
+        """Crop and flip every image at its own place, once a view.
 
         Args:
             seeds: (N,) int64 on the CPU; drawn on the device when None.
         Shape:
-            (N, C, H, W) of any type; the same is returned.
+            (N, C, H, W) of any type; (num_views * N, C, H, W), one view after
+            the other, is returned.
         """
         places = 2 * self.crop_padding + 1
+        shape = self.num_views, len(images)
         if seeds is None:
-            size, device = len(images), images.device
-            top, left = torch.randint(places, (2, size), device=device)
-            flip = torch.rand(size, device=device) < self.flip_prob
+            device = images.device
+            top, left = torch.randint(places, (2, *shape), device=device)
+            flip = torch.rand(shape, device=device) < self.flip_prob
         else:
             below = np.array([[places], [places], [2**32]], np.uint64)
-            drawn = (_random_bits(seeds.numpy(), 3) % below).view(np.int64)
-            drawn = torch.from_numpy(drawn)
-            top, left, flip = drawn.to(images.device, non_blocking=True)
+            drawn = random_bits(seeds.numpy(), 3 * self.num_views)
+            drawn = drawn.reshape(self.num_views, 3, -1) % below
+            drawn = torch.from_numpy(drawn.view(np.int64))
+            drawn = drawn.to(images.device, non_blocking=True)
+            top, left, flip = drawn.unbind(1)
             flip = flip < self.flip_prob * 2**32
-        return crop_and_flip(images, self.crop_padding, top, left, flip)
+        images = images.expand(self.num_views, *images.shape).flatten(0, 1)
+        draws = top.flatten(), left.flatten(), flip.flatten()
+        return crop_and_flip(images, self.crop_padding, *draws)
 
     def extra_repr(self) -> str:
         """What ``print`` says of the module."""
-        return f'crop_padding={self.crop_padding}, flip_prob={self.flip_prob}'
+        return (
+            f'crop_padding={self.crop_padding}, flip_prob={self.flip_prob}, '
+            f'num_views={self.num_views}'
+        )
 
 
 def crop_and_flip(
@@ -136,17 +136,3 @@ def _rows_of_images(
     """
     rows = torch.arange(n * c * (h + 2 * padding), device=device) * width
     return rows.view(n, c, -1)[:, :, :h].reshape(n, -1)
-
-
-def _random_bits(seeds: np.ndarray, count: int) -> np.ndarray:
-    """``count`` random 64-bit numbers for each seed (SplitMix64).
-
-    Shape:
-        seeds: (N,) int64; returns (count, N) uint64.
-    """
-    step = np.uint64(0x9E3779B97F4A7C15)
-    draws = np.arange(1, count + 1, dtype=np.uint64)[:, None]
-    x = seeds.astype(np.uint64) + draws * step
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))

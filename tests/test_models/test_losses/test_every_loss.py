@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import mmdistill.models  # noqa: F401
 from mmdistill.models.distillers.wiring import LEVELS, _loss_names
+from mmdistill.models.memories import InstanceBank
 from mmdistill.registry import MODELS
 
 N, DIM, CLASSES, SAMPLES = 8, 12, 10, 40
@@ -45,8 +47,9 @@ def inputs(loss, dtype=torch.float32) -> tuple[list, list, dict]:
     fields = dict(
         label=torch.arange(N) % 4,
         sample_idx=torch.arange(N) * 3,
-        negatives=torch.nn.functional.normalize(random(20, DIM)),
     )
+    for queue in ('negatives', 'queue', 'student_queue', 'teacher_queue'):
+        fields[queue] = torch.nn.functional.normalize(random(20, DIM))
     return student, teacher, {need: fields[need] for need in loss.needs}
 
 
@@ -60,7 +63,7 @@ def call(loss, student, teacher, needed):
 def test_there_are_losses():
     names = (
         'KD Hint AT SP CC VID RKD PKT AB FT FSP NST CRD GCKT LCKT ProtoCPC '
-        'InfoNCE Prediction'
+        'InfoNCE Prediction DINO SEED CompRess SwappedPrediction'
     )
     assert {f'{n}Loss' for n in names.split()} <= set(_loss_names())
 
@@ -129,3 +132,50 @@ def test_no_gradient_to_a_frozen_teacher(name):
     student, teacher, needed = inputs(loss)
     call(loss, student, teacher, needed).backward()
     assert all(x.grad is None for x in teacher)
+
+
+LOGITS = [n for n in _loss_names() if MODELS.get(n).level == 'logits']
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize('name', LOGITS)
+def test_large_half_scores(name, dtype):
+    """Scores of +-1000 over small temperatures, against double precision."""
+    values, grads = [], []
+    for precision in (dtype, torch.float64):
+        loss = build(name).to(
+            torch.float64 if precision == torch.float64 else torch.float32
+        )
+        student, teacher, needed = inputs(loss)
+        student, teacher = (
+            [(x.detach() * 1000).clamp(-1000, 1000).to(dtype).to(precision)
+             for x in side] for side in (student, teacher))  # fmt: skip
+        student = [x.requires_grad_() for x in student]
+        value = call(loss, student, teacher, needed)
+        value.backward()
+        values.append(value.detach().double())
+        grads.append(student[0].grad)
+    assert values[0].isfinite() and grads[0].isfinite().all()
+    torch.testing.assert_close(values[0], values[1], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(grads[0], grads[1].to(dtype))
+
+
+class NoWaiting(TorchDispatchMode):
+    """Refuses operations for which the host waits for the device."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function.overloadpacket._qualified_op_name
+        if name in ('aten::_local_scalar_dense', 'aten::nonzero'):
+            raise AssertionError(f'{name} makes the host wait')
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize('name', _loss_names())
+def test_the_host_never_waits(name, monkeypatch):
+    # Banks check indices that lie on the CPU, and no others.
+    monkeypatch.setattr(InstanceBank, 'require_indices', lambda *_: None)
+    loss = build(name)
+    student, teacher, needed = inputs(loss)
+    call(loss, student, teacher, needed).backward()  # may look once
+    with NoWaiting():
+        call(loss, student, teacher, needed).backward()

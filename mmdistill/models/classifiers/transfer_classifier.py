@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+from mmengine.logging import print_log
+from mmpretrain.models import ImageClassifier
+from torch import nn
+
+from mmdistill.engine.checkpoint import (
+    load_file,
+    load_strictly,
+    state_dict_of,
+)
+from mmdistill.registry import MODELS
+
+
+@MODELS.register_module()
+class TransferClassifier(ImageClassifier):
+    """A classifier that starts from the trained backbone of another run.
+
+    For fine-tuning and semi-supervised learning: all of it learns, the head
+    from scratch. `LinearProbe` is the one whose backbone stays as it is.
+
+    Args:
+        backbone, neck, head: as of MMPretrain's ImageClassifier; the backbone
+            as it was trained.
+        checkpoint: a local file: a full checkpoint of a distillation (keys
+            ``student.backbone.…``), or an exported student, a classifier or a
+            self-supervised encoder (``backbone.…``). Every tensor of the
+            backbone, and of a neck that has any, comes from it. It is read
+            when training starts; tests of the trained classifier do without.
+        kwargs: further arguments of ImageClassifier.
+    Raises:
+        FileNotFoundError, CheckpointError: when training starts, if there is
+            no such file, or its tensors do not fit; it lists their keys.
+    Config:
+        model=dict(
+            type='TransferClassifier',
+            checkpoint='work_dirs/seed_resnet50_resnet18/student.pth',
+            backbone=dict(type='ResNet', depth=18),
+            neck=dict(type='GlobalAveragePooling'),
+            head=dict(type='LinearClsHead', num_classes=1000,
+                      in_channels=512))
+    """
+
+    def __init__(
+        self,
+        backbone: dict | nn.Module,
+        neck: dict | nn.Module | None = None,
+        head: dict | nn.Module | None = None,
+        checkpoint: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(backbone, neck, head, **kwargs)
+        self.checkpoint = checkpoint
+
+    def init_weights(self) -> None:
+        """Initialise what learns from scratch, and load the rest."""
+        again = self.is_init
+        super().init_weights()
+        if again:
+            return
+        if self.checkpoint is None:
+            print_log(
+                'model.checkpoint is not set: the backbone starts as its '
+                'init_cfg says, at random unless that names a file',
+                logger='current',
+                level=logging.WARNING,
+            )
+        else:
+            self._load(os.path.expanduser(self.checkpoint))
+
+    def _load(self, path: str) -> None:
+        if not os.path.isfile(path):
+            raise FileNotFoundError(
+                f'the checkpoint {path!r} does not exist; set '
+                'model.checkpoint to the file of a trained network'
+            )
+        state = state_dict_of(load_file(path), path)
+        rooms = sorted({key.split('.')[0] for key in state})
+        inner = 'student.'
+        if any(key.startswith(inner) for key in state):
+            state = {
+                key.removeprefix(inner): value
+                for key, value in state.items()
+                if key.startswith(inner)
+            }
+        given = {
+            key: value
+            for key, value in state.items()
+            if key.startswith(self._trained_parts())
+        }
+        own = {
+            key: value
+            for key, value in self.state_dict().items()
+            if not key.startswith(self._trained_parts())
+        }
+        load_strictly(
+            self,
+            {**own, **given},
+            f'the checkpoint {path!r}',
+            f'Its keys begin with {rooms[:8]}; those of "student.backbone" or '
+            '"backbone" are taken. Set model.backbone to the network of the '
+            'file, or model.checkpoint to a file of this network.',
+            whole=True,
+        )
+        print_log(
+            f'loaded all {len(given)} tensors of the backbone from {path}',
+            logger='current',
+        )
+
+    def _trained_parts(self) -> tuple[str, ...]:
+        """Beginnings of the keys that come from the checkpoint."""
+        # Of others, "neck." may be a projection head: not asked for.
+        has_neck = self.with_neck and self.neck.state_dict()
+        return ('backbone.', 'neck.') if has_neck else ('backbone.',)

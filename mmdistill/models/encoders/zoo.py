@@ -1,0 +1,131 @@
+"""The published self-supervised teachers, as configs of their encoders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+
+def mocov2_resnet50() -> dict:
+    """ResNet-50 of MoCo-v2: a 2-layer head to 128, no prototypes.
+
+    Paper: Chen et al., Improved Baselines with Momentum Contrastive Learning,
+    2020, section 3.
+    """
+    return _encoder(
+        backbone=dict(type='ResNet', depth=50),
+        neck=dict(type='GlobalAveragePooling'),
+        head=dict(
+            hidden_dim=2048,
+            out_dim=128,
+            num_layers=2,
+            batch_norm=False,
+            activation='ReLU',
+        ),
+    )
+
+
+def swav_resnet50(num_prototypes: int = 3000) -> dict:
+    """ResNet-50 of SwAV: a 2-layer head with BatchNorm to 128.
+
+    Paper: Caron et al., Unsupervised Learning of Visual Features by
+    Contrasting Cluster Assignments, NeurIPS 2020, section 4 and its released
+    code.
+    """
+    return _encoder(
+        backbone=dict(type='ResNet', depth=50),
+        neck=dict(type='GlobalAveragePooling'),
+        head=dict(
+            hidden_dim=2048,
+            out_dim=128,
+            num_layers=2,
+            batch_norm=True,
+            activation='ReLU',
+        ),
+        num_prototypes=num_prototypes,
+    )
+
+
+def dino_resnet50(num_prototypes: int = 65536) -> dict:
+    """ResNet-50 of DINO: a 3-layer head to 256.
+
+    Paper: Caron et al., Emerging Properties in Self-Supervised Vision
+    Transformers, ICCV 2021, section 3.1.
+    """
+    return _encoder(
+        backbone=dict(type='ResNet', depth=50),
+        neck=dict(type='GlobalAveragePooling'),
+        head=_DINO_HEAD,
+        num_prototypes=num_prototypes,
+    )
+
+
+def dino_deit_small(num_prototypes: int = 65536) -> dict:
+    """DeiT-S/16 of DINO: the class token, then the head of its ResNet-50.
+
+    Images of other sizes than 224 pass through too. MMPretrain then resizes
+    the position embedding to the size exactly, DINO's code by a factor that
+    is 0.1 patch larger, so features differ slightly from the authors'.
+
+    Paper: as of `dino_resnet50`.
+    """
+    return _encoder(
+        backbone=dict(
+            type='VisionTransformer',
+            arch=dict(
+                embed_dims=384,
+                num_layers=12,
+                num_heads=6,
+                feedforward_channels=1536,
+            ),
+            img_size=224,
+            patch_size=16,
+            out_type='cls_token',
+        ),
+        neck=None,
+        head=_DINO_HEAD,
+        num_prototypes=num_prototypes,
+    )
+
+
+#: Name to function, of every encoder above.
+ENCODER_ZOO: dict[str, Callable[..., dict]] = {
+    function.__name__: function
+    for function in (
+        mocov2_resnet50,
+        swav_resnet50,
+        dino_resnet50,
+        dino_deit_small,
+    )
+}
+
+_DINO_HEAD = dict(
+    hidden_dim=2048,
+    out_dim=256,
+    num_layers=3,
+    batch_norm=False,
+    activation='GELU',
+)
+
+
+def _encoder(
+    backbone: dict,
+    neck: dict | None,
+    head: dict,
+    num_prototypes: int | None = None,
+) -> dict:
+    """What the four share: ImageNet's statistics, and how heads end."""
+    prototypes = None
+    if num_prototypes is not None:
+        prototypes = dict(type='PrototypeHead', num_prototypes=num_prototypes)
+    return dict(
+        type='SelfSupervisedEncoder',
+        data_preprocessor=dict(
+            mean=[123.675, 116.28, 103.53],
+            std=[58.395, 57.12, 57.375],
+            to_rgb=True,
+        ),
+        backbone=backbone,
+        neck=neck,
+        head=dict(type='ProjectionHead', bias=True, normalize=True, **head),
+        prototypes=prototypes,
+    )

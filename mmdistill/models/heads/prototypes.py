@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmdistill.ops import full_precision
+from mmdistill.registry import MODELS
+
+
+@MODELS.register_module()
+class PrototypeHead(nn.Module):
+    """Similarity of embeddings to trained unit vectors: (N, D) to (N, K).
+
+    scores = x w^T with every row of w divided by its length, so that for
+    L2-normalised x they are cosines. The gradient goes through the division.
+    Computed in float32: losses divide scores by temperatures such as 0.04.
+
+    Paper: Caron et al., SwAV, NeurIPS 2020, section 3; Caron et al., DINO,
+    ICCV 2021, section 3.1 (weight-normalised last layer).
+
+    Args:
+        in_dim: D, width of the embedding.
+        num_prototypes: K; 3000 in SwAV and OSS, 65536 in DINO.
+        weight_norm: also learn a length for every prototype, which is DINO's
+            ``norm_last_layer=False``. Lengths start at 1.
+    Shape:
+        (N, D); returns (N, K) float32.
+    Config:
+        prototypes=dict(type='PrototypeHead', num_prototypes=65536)
+    """
+
+    def __init__(
+        self, in_dim: int, num_prototypes: int, weight_norm: bool = False
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(num_prototypes, in_dim))
+        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))  # as nn.Linear
+        #: (K, 1) lengths; None where all are 1.
+        self.scale = (
+            nn.Parameter(torch.ones(num_prototypes, 1))
+            if weight_norm
+            else None
+        )
+
+    @full_precision
+    def forward(self, x: Tensor) -> Tensor:
+        length = self.weight.norm(dim=1, keepdim=True).clamp_min(1e-12)
+        # The (K, 1) factors first: of (K, D) there is one copy only.
+        factor = 1 / length if self.scale is None else self.scale / length
+        return F.linear(x, self.weight * factor)
+
+    def extra_repr(self) -> str:
+        num_prototypes, in_dim = self.weight.shape
+        return (
+            f'in_dim={in_dim}, num_prototypes={num_prototypes}, '
+            f'weight_norm={self.scale is not None}'
+        )

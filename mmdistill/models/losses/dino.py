@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmdistill.models.losses.base import DistillLoss
+from mmdistill.models.losses.soft_targets import as_views, soft_cross_entropy
+from mmdistill.ops import all_reduce_sum, full_precision
+from mmdistill.registry import MODELS
+
+
+@MODELS.register_module()
+class DINOLoss(DistillLoss):
+    """Predict the teacher's centred and sharpened prototype probabilities.
+
+    Cross-entropy of softmax(z_s / tau_s) with softmax((z_t - c) / tau_t),
+    where the centre c is the slow mean of the teacher's scores. The centre
+    that is subtracted is the one before the step's own update.
+
+    Paper: Caron et al., Emerging Properties in Self-Supervised Vision
+    Transformers, ICCV 2021, eqs. 2 to 4 and Algorithm 1.
+
+    Args:
+        num_prototypes: K; the distiller fills it in.
+        student_temperature: tau_s; 0.1 in the paper.
+        teacher_temperature: tau_t. The published code advises to start from
+            0.04 and found most values above 0.07 unstable.
+        center_momentum: fraction of the old centre kept each step (eq. 4).
+        pairs: views compared: 'cross' (eq. 3), 'all', or 'same_and_local',
+            see `view_pairs`.
+        reduction: 'mean' or 'sum' over the pairs of views. Eq. 3 sums, the
+            published code takes the mean.
+        loss_weight: factor on the loss.
+    Shape:
+        student, teacher: (N, K) prototype scores, or lists with one (N, K) a
+        view, global views first. Returns ().
+    Raises:
+        ValueError: for lists of views that leave no pair.
+    Config:
+        losses=dict(dino=dict(type='DINOLoss', teacher_temperature=0.04))
+    """
+
+    level = 'logits'
+    views = True
+
+    def __init__(
+        self,
+        num_prototypes: int | None = None,
+        student_temperature: float = 0.1,
+        teacher_temperature: float = 0.04,
+        center_momentum: float = 0.9,
+        pairs: str = 'cross',
+        reduction: str = 'mean',
+        loss_weight: float = 1.0,
+    ) -> None:
+        super().__init__(loss_weight)
+        self.student_temperature = student_temperature
+        self.teacher_temperature = teacher_temperature
+        self.center_momentum = center_momentum
+        self.pairs = pairs
+        self.reduction = reduction
+        self.register_buffer('center', torch.zeros(1, num_prototypes or 0))
+
+    @full_precision
+    def forward(
+        self,
+        student: Tensor | Sequence[Tensor],
+        teacher: Tensor | Sequence[Tensor],
+    ) -> Tensor:
+        student, teacher, pairs = as_views(student, teacher, self.pairs)
+        targets = [self.assign(view) for view in teacher]
+        if self.training:
+            self._update_center(teacher)
+        scores = [view / self.student_temperature for view in student]
+        return self.loss_weight * soft_cross_entropy(
+            scores, targets, pairs, self.reduction
+        )
+
+    @torch.no_grad()
+    def assign(self, teacher: Tensor) -> Tensor:
+        """Probabilities of the prototypes: (N, K) scores to (N, K)."""
+        centred = teacher - self._center_of(teacher)
+        return F.softmax(centred / self.teacher_temperature, dim=1)
+
+    @torch.no_grad()
+    def _update_center(self, teacher: Sequence[Tensor]) -> None:
+        """Eq. 4 over the rows of all views and processes."""
+        total = sum(view.sum(dim=0) for view in teacher)
+        count = total.new_full((1,), sum(len(view) for view in teacher))
+        # One collective; processes may hold different numbers of rows.
+        total = all_reduce_sum(torch.cat([total, count]))
+        mean = total[:-1] / total[-1]
+        self.center.lerp_(mean.to(self.center.dtype), 1 - self.center_momentum)
+
+    def _center_of(self, x: Tensor) -> Tensor:
+        """The centre, made now if no number of prototypes was given."""
+        if self.center.shape[1] == 0:
+            self.center = x.new_zeros(1, x.shape[1])
+        return self.center
+
+    def _load_from_state_dict(self, state_dict, prefix, *args) -> None:
+        saved = state_dict.get(f'{prefix}center')
+        if saved is not None and self.center.shape[1] == 0:
+            self.center = self.center.new_empty(saved.shape)
+        super()._load_from_state_dict(state_dict, prefix, *args)

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmdistill.models.losses.base import DistillLoss
+from mmdistill.models.losses.soft_targets import as_views, mean_inner_product
+from mmdistill.models.losses.views import view_pairs
+from mmdistill.ops import full_precision
+from mmdistill.registry import MODELS
+
+
+@MODELS.register_module()
+class SEEDLoss(DistillLoss):
+    """Match the teacher's similarities to a queue of its own features.
+
+    Cross-entropy of softmax(<z_s, d_k> / tau_s) with softmax(<z_t, d_k> /
+    tau_t) over the keys d_k: the sample's own teacher feature, then the queue
+    of earlier ones. All vectors are L2-normalised.
+
+    Paper: Fang et al., SEED: Self-supervised Distillation for Visual
+    Representation, ICLR 2021, section 3.2.
+
+    Args:
+        student_temperature: tau_s; 0.2 in the paper.
+        teacher_temperature: tau_t; 0.01 in the paper. The public code's 1e-4
+            makes the target one-hot.
+        level: representation that is compared; the widths of student and
+            teacher must agree.
+        pairs: views compared: 'same_and_local', 'all' or 'cross', see
+            `view_pairs`. The own key is that of the pair's teacher view.
+        reduction: 'mean' or 'sum' over the pairs of views.
+        loss_weight: factor on the loss.
+    Shape:
+        student, teacher: (N, D), or lists with one (N, D) a view, global
+        views first; queue: (M, D) unit vectors, M may be 0. Returns ().
+    Raises:
+        ValueError: for lists of views that leave no pair.
+    Config:
+        losses=dict(seed=dict(type='SEEDLoss')),
+        memories=dict(queue=dict(type='FeatureQueue', size=65536))
+    """
+
+    level = 'embedding'
+    views = True
+    needs = ('queue',)
+
+    def __init__(
+        self,
+        student_temperature: float = 0.2,
+        teacher_temperature: float = 0.01,
+        level: str = 'embedding',
+        pairs: str = 'same_and_local',
+        reduction: str = 'mean',
+        loss_weight: float = 1.0,
+    ) -> None:
+        super().__init__(loss_weight)
+        self.student_temperature = student_temperature
+        self.teacher_temperature = teacher_temperature
+        self.level = level
+        self.pairs = pairs
+        self.reduction = reduction
+
+    @full_precision
+    def forward(
+        self,
+        student: Tensor | Sequence[Tensor],
+        teacher: Tensor | Sequence[Tensor],
+        queue: Tensor,
+    ) -> Tensor:
+        student, teacher, pairs = as_views(student, teacher, self.pairs)
+        chosen, factor = view_pairs(
+            len(student), len(teacher), pairs, self.reduction
+        )
+        keys = [F.normalize(view.detach()) for view in teacher]
+        targets = [self._assign(key, queue) for key in keys]
+        queries = [F.normalize(v) / self.student_temperature for v in student]
+        scores = [query @ queue.t() for query in queries]
+        spread = [view.logsumexp(dim=1) for view in scores]
+        loss = 0
+        for t, s in chosen:
+            # Pairs of one student view differ in the own key alone, so its
+            # scores of the queue are made, and kept for backward, once.
+            own = (queries[s] * keys[t]).sum(dim=1)
+            normaliser = torch.logaddexp(own, spread[s])
+            own_target, queue_target = targets[t]
+            loss += (normaliser - own_target * own).mean()
+            loss -= mean_inner_product(queue_target, scores[s])
+        return self.loss_weight * factor * loss
+
+    @full_precision
+    @torch.no_grad()
+    def remember(
+        self,
+        student: Tensor | Sequence[Tensor],
+        teacher: Tensor | Sequence[Tensor],
+    ) -> dict[str, Tensor]:
+        """What goes into the memories after the step: the teacher's keys."""
+        views = [teacher] if isinstance(teacher, Tensor) else list(teacher)
+        return dict(queue=F.normalize(torch.cat(views)))
+
+    @torch.no_grad()
+    def _assign(self, key: Tensor, queue: Tensor) -> tuple[Tensor, Tensor]:
+        """Probabilities of the own key, (N,), and of the queue, (N, M)."""
+        own = (key * key).sum(dim=1, keepdim=True)
+        scores = torch.cat([own, key @ queue.t()], dim=1)
+        target = F.softmax(scores / self.teacher_temperature, dim=1)
+        return target[:, 0], target[:, 1:]

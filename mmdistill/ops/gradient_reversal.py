@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class _ReverseGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, alpha: float) -> Tensor:
+        ctx.alpha = alpha
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return -ctx.alpha * gradient, None
+
+
+def reverse_gradient(x: Tensor, alpha: float = 1.0) -> Tensor:
+    """The identity, whose gradient is -``alpha`` times the incoming one.
+
+    What follows it learns to tell something; what comes before it learns to
+    hide that.
+
+    Paper: Ganin and Lempitsky, Unsupervised Domain Adaptation by
+    Backpropagation, ICML 2015, eqs. 9 and 10.
+
+    Args:
+        x: any tensor.
+        alpha: factor on the reversed gradient.
+    Shape:
+        any; returns the same.
+    """
+    return _ReverseGradient.apply(x, alpha)

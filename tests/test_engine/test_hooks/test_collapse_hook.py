@@ -1,0 +1,214 @@
+"""The collapse monitor: its numbers, its warning, and that it only looks."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from helpers import digits_config, tiny_classifier
+from mmengine.runner import Runner
+
+from mmdistill.evaluation import effective_rank, prototype_usage, spread
+
+
+def directions(n, d):
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(n, d, generator=generator, dtype=torch.float64)
+
+
+# The numbers ----------------------------------------------------------------
+def test_spread():
+    x = directions(4000, 32)
+    assert spread(x) == pytest.approx(1, abs=0.02)
+    assert spread(7 * x) == pytest.approx(float(spread(x)))
+    assert spread(x[:1].expand(50, 32)) == pytest.approx(0, abs=1e-7)
+    # two opposite directions: each dimension is +a and -a in equal numbers
+    a = torch.nn.functional.normalize(x[:1])
+    expected = a.abs().mean() * math.sqrt(32) * math.sqrt(4 / 3)
+    opposite = torch.cat([a, a, -a, -a])
+    assert spread(opposite) == pytest.approx(float(expected))
+
+
+def test_effective_rank():
+    eye = torch.eye(9)
+    assert effective_rank(eye) == pytest.approx(9, rel=1e-5)
+    assert effective_rank(eye[:4]) == pytest.approx(4, rel=1e-5)
+    assert effective_rank(eye[:1].expand(6, 9)) == pytest.approx(1, rel=1e-3)
+    eye[5] = torch.nan  # of a diverged run: no exception
+    assert effective_rank(eye) == pytest.approx(8, rel=1e-5)
+    # singular values 2 and 1
+    rows = eye[[0, 0, 0, 0, 1]]
+    entropy = math.log(3) - 2 / 3 * math.log(2)
+    assert effective_rank(rows) == pytest.approx(math.exp(entropy), rel=1e-5)
+
+
+def test_prototype_usage():
+    even = 50 * torch.eye(4).repeat(3, 1)
+    assert prototype_usage(even) == pytest.approx((1, 1))
+    one = even[:1].expand(8, 4)
+    assert prototype_usage(one) == pytest.approx((0, 0.25), abs=1e-6)
+    scores = torch.tensor([[math.log(3), 0.0]])
+    entropy = (2 * math.log(2) - 0.75 * math.log(3)) / math.log(2)
+    assert prototype_usage(scores, 1.0) == pytest.approx((entropy, 0.5))
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_half_precision_is_widened(dtype):
+    x = directions(30, 8).to(dtype)
+    with torch.autocast('cpu', torch.bfloat16):
+        found = spread(x), effective_rank(x), *prototype_usage(x)
+    assert all(value.dtype == torch.float32 for value in found)
+    x = x.float()
+    assert found == (spread(x), effective_rank(x), *prototype_usage(x))
+
+
+# In runs --------------------------------------------------------------------
+def config(work_dir, interval=None, **hook):
+    hooks = []
+    if interval:
+        hooks = [dict(type='CollapseMonitorHook', interval=interval, **hook)]
+    cfg = digits_config(work_dir, custom_hooks=hooks)
+    cfg.default_hooks.logger.interval = 1
+    return cfg
+
+
+def plain_classifier(cfg):
+    """That does not validate: the last batch seen is a training one."""
+    cfg.model = dict(
+        tiny_classifier(), data_preprocessor=cfg.model.data_preprocessor
+    )
+    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    return cfg
+
+
+class DropTuple(torch.nn.Dropout):
+    def forward(self, x):
+        return tuple(super(DropTuple, self).forward(y) for y in x)
+
+
+def run(cfg, change=None):
+    runner = Runner.from_cfg(cfg)
+    student = getattr(runner.model, 'student', runner.model)
+    student.neck = torch.nn.Sequential(student.neck, DropTuple())
+    if change is not None:
+        change(student)
+    heard = []
+    runner.logger.warning = heard.append
+    runner.train()
+    runner.warnings = [text for text in heard if 'collapsing' in text]
+    return runner
+
+
+def history(runner, name):
+    values = runner.message_hub.get_scalar(f'train/collapse/{name}').data
+    return values[0].tolist()
+
+
+def test_a_run_is_measured_and_not_changed(tmp_path):
+    runner = run(config(tmp_path / 'seen', interval=3))
+    plain = run(config(tmp_path / 'plain'))
+    for name, value in plain.model.state_dict().items():
+        assert torch.equal(value, runner.model.state_dict()[name]), name
+    assert len(history(runner, 'std')) == len(history(runner, 'rank')) == 2
+    assert 1 < min(history(runner, 'rank')) < max(history(runner, 'rank')) < 16
+    assert all(0.1 < value < 1.1 for value in history(runner, 'std'))
+    assert not runner.warnings
+    (path,) = (tmp_path / 'seen').glob('*/vis_data/scalars.json')
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    seen = [r['step'] for r in lines if 'collapse/std' in r and 'loss' in r]
+    assert seen[0] == 3  # written in the iteration that it was measured in
+
+
+def test_what_is_measured(tmp_path):
+    """The pooled feature of the batch in eval mode, after the step."""
+    seen = []
+
+    def remember(student):
+        original = student.data_preprocessor.forward
+        student.data_preprocessor.forward = lambda data, training: (
+            seen.append(data) or original(data, training)
+        )
+
+    cfg = plain_classifier(config(tmp_path, interval=6))
+    runner = run(cfg, remember)
+    model = runner.model.eval()
+    images = model.data_preprocessor(seen[-1], False)['inputs']
+    with torch.no_grad():
+        feature = model.extract_feat(images)[0]
+    assert history(runner, 'std') == [pytest.approx(float(spread(feature)))]
+    rank = float(effective_rank(feature))
+    assert history(runner, 'rank') == [pytest.approx(rank)]
+
+
+def test_collapse_is_warned_of_once(tmp_path):
+    def collapse(student):
+        """The same map for every image, and it stays so."""
+        torch.nn.init.zeros_(student.backbone.conv1.weight)
+        torch.nn.init.ones_(student.backbone.bn1.bias)
+        student.backbone.requires_grad_(False)
+        student.init_weights = lambda: None
+
+    runner = run(config(tmp_path, interval=1), collapse)
+    assert max(history(runner, 'std')) < 1e-5
+    assert max(history(runner, 'rank')) < 1.01
+    (warning,) = runner.warnings
+    assert 'min_std=0.1' in warning
+    assert 'teacher temperature' in warning and 'momentum' in warning
+
+
+def test_threshold(tmp_path):
+    assert len(run(config(tmp_path, 3, min_std=5.0)).warnings) == 1
+
+
+def test_first_view_of_a_classifier_that_sees_several(tmp_path):
+    cfg = plain_classifier(config(tmp_path, interval=3))
+    views = []
+
+    def change(student):
+        original = student.data_preprocessor.forward
+
+        def forward(data, training=False):
+            done = original(data, training)
+            if not training:
+                views.append(done['inputs'])
+                other = torch.zeros_like(done['inputs'])
+                done = dict(done, inputs=[done['inputs'], other])
+            return done
+
+        student.data_preprocessor.forward = forward
+
+    runner = run(cfg, change)
+    assert len(views) == 2 and min(history(runner, 'std')) > 0.1
+
+
+def encoder(work_dir):
+    cfg = plain_classifier(config(work_dir, interval=3))
+    cfg.model = dict(
+        type='SelfSupervisedEncoder',
+        backbone=tiny_classifier()['backbone'],
+        neck=dict(type='GlobalAveragePooling'),
+        head=dict(type='ProjectionHead', in_dim=16, out_dim=6),
+        prototypes=dict(type='PrototypeHead', in_dim=6, num_prototypes=12),
+        data_preprocessor=dict(cfg.model.data_preprocessor),
+    )
+    return cfg
+
+
+def test_embeddings_and_prototypes(tmp_path, monkeypatch):
+    from mmdistill.models import SelfSupervisedEncoder
+
+    def loss(self, inputs, data_samples=None, mode='tensor'):
+        if mode != 'loss':
+            return forward(self, inputs, data_samples, mode)
+        return dict(loss=forward(self, inputs).logits.pow(2).mean())
+
+    forward = SelfSupervisedEncoder.forward
+    monkeypatch.setattr(SelfSupervisedEncoder, 'forward', loss)
+    runner = Runner.from_cfg(encoder(tmp_path))
+    runner.train()
+    assert max(history(runner, 'rank')) <= 6  # the embedding's width
+    assert all(0 < x <= 1 for x in history(runner, 'prototype_entropy'))
+    used = np.array(history(runner, 'prototype_usage')) * 12
+    np.testing.assert_allclose(used, used.round(), atol=1e-5)
+    assert used.min() >= 1

@@ -1,0 +1,393 @@
+"""k-NN as a function, as a loop of real runs, and beside other validation."""
+
+import json
+import math
+import os
+from collections import defaultdict
+
+import numpy as np
+import pytest
+import torch
+from helpers import digits_config, run_distributed, tiny_classifier
+from mmengine.runner import Runner
+
+from mmdistill.datasets.sample_stream import index_samples
+from mmdistill.engine.checkpoint import load_file
+from mmdistill.engine.features import extract_features
+from mmdistill.evaluation import weighted_knn
+from mmdistill.registry import MODELS
+
+KS = (10, 1, 7)  # in no order
+
+
+def problem(dtype=torch.float64):
+    generator = torch.Generator().manual_seed(0)
+    queries = torch.randn(33, 6, generator=generator, dtype=dtype)
+    bank = torch.randn(101, 6, generator=generator, dtype=dtype)
+    labels = torch.randint(8, (101,), generator=generator)
+    return 5 * queries, 0.1 * bank, labels  # lengths do not matter
+
+
+def naive(queries, bank, labels, k, temperature):
+    """Wu et al.'s vote, one query and one neighbour at a time."""
+    ranked = []
+    for query in queries:
+        near = sorted(
+            (-float(query @ row / query.norm() / row.norm()), int(label))
+            for row, label in zip(bank, labels, strict=True)
+        )[:k]
+        votes = defaultdict(float)
+        for minus_cosine, label in near:
+            votes[label] += math.exp(-minus_cosine / temperature)
+        order = sorted(range(8), key=lambda c: (-votes[c], c))
+        ranked.append(order[:5])
+    return torch.tensor(ranked)
+
+
+@pytest.mark.parametrize('temperature', [0.07, 1.0])
+def test_equals_one_neighbour_at_a_time(temperature):
+    queries, bank, labels = problem()
+    ranked = weighted_knn(queries, bank, labels, 8, KS, temperature)
+    assert set(ranked) == set(KS)
+    for k in KS:
+        expected = naive(queries, bank, labels, k, temperature)
+        assert torch.equal(ranked[k], expected)
+
+
+@pytest.mark.parametrize('chunk_size', [1, 7, 33, 1000])
+def test_chunks_do_not_matter(chunk_size):
+    whole = weighted_knn(*problem(), 8, KS)
+    parts = weighted_knn(*problem(), 8, KS, chunk_size=chunk_size)
+    assert all(torch.equal(whole[k], parts[k]) for k in KS)
+
+
+def test_nearness_counts_and_not_numbers_alone():
+    angles = torch.tensor([0.05, 1.0, 1.1])
+    bank = torch.stack([angles.cos(), angles.sin()], dim=1)
+    query, labels = torch.tensor([[1.0, 0.0]]), torch.tensor([4, 2, 2])
+    first = [
+        weighted_knn(query, bank, labels, 5, (3,), temperature)[3][0, 0]
+        for temperature in (0.07, 10.0)
+    ]
+    assert first == [4, 2]
+
+
+def test_ties_go_to_the_lower_class():
+    bank = torch.tensor([[1.0, 0.0]]).expand(4, 2)
+    ranked = weighted_knn(bank[:2], bank, torch.tensor([3, 1, 3, 1]), 5, (4,))
+    assert ranked[4].tolist() == [[1, 3, 0, 2, 4]] * 2
+
+
+def test_small_temperatures_and_half_precision():
+    queries, bank, labels = problem(torch.float32)
+    ranked = weighted_knn(queries, bank, labels, 8, (1, 50), 1e-3)
+    expected = weighted_knn(queries, bank, labels, 8, (1,))[1]
+    # at such a temperature the nearest neighbour decides alone
+    assert torch.equal(ranked[50][:, 0], expected[:, 0])
+    with torch.autocast('cpu', torch.bfloat16):
+        inside = weighted_knn(queries, bank, labels, 8, (10,))[10]
+    outside = weighted_knn(queries, bank, labels, 8, (10,))[10]
+    assert torch.equal(inside, outside)
+
+
+def test_fewer_classes_than_asked_for_and_no_queries():
+    queries, bank, labels = problem()
+    ranked = weighted_knn(queries[:0], bank, labels % 3, 3, (2, 4))
+    assert [tuple(r.shape) for r in ranked.values()] == [(0, 3), (0, 3)]
+
+
+@pytest.mark.parametrize(
+    'change, message',
+    [(dict(k=(10, 102)), r'k=\(10, 102\).* 101; change k or bank'),
+     (dict(k=(0,)), 'from 1 to'), (dict(k=()), 'at least one k'),
+     (dict(num_classes=7), 'between 0 and 7, but num_classes=7')])  # fmt: skip
+def test_bad_input(change, message):
+    queries, bank, labels = problem()
+    kwargs = dict(num_classes=8, k=KS) | change
+    with pytest.raises(ValueError, match=message):
+        weighted_knn(queries, bank, labels, **kwargs)
+
+
+# The features of a dataset --------------------------------------------------
+PACK = [dict(type='PackInputs')]
+
+
+def loader(indices, **kwargs):
+    cfg = dict(
+        batch_size=7,
+        num_workers=0,
+        dataset=dict(type='Digits', indices=indices, pipeline=PACK),
+        sampler=dict(type='DefaultSampler', shuffle=True, seed=3),
+        **kwargs,
+    )
+    found = Runner.build_dataloader(cfg)
+    index_samples(found)
+    return found
+
+
+def test_features_are_the_pooled_ones_in_the_datasets_order():
+    model = MODELS.build(tiny_classifier()).eval()
+    shuffled = loader(20)
+    found, labels = extract_features(model, shuffled, 20)
+    items = [shuffled.dataset[i] for i in range(20)]
+    images = torch.stack([item['inputs'] for item in items])
+    expected = model.extract_feat(images.float())[0]
+    torch.testing.assert_close(found, expected)
+    expected = [int(item['data_samples'].gt_label) for item in items]
+    assert labels.tolist() == expected
+
+
+@pytest.mark.parametrize('missing', ['drop_last', 'feature'])
+def test_incomplete_features(missing):
+    cfg = tiny_classifier()
+    if missing == 'feature':
+        cfg.update(neck=None, head=None)
+    model = MODELS.build(cfg).eval()
+    batches = loader(30, drop_last=missing == 'drop_last')
+    message = '2 of 30 samples .*drop_last=False|no feature .*neck'
+    with pytest.raises(ValueError, match=message):
+        extract_features(model, batches, 30)
+
+
+# The loops ------------------------------------------------------------------
+def bank(size=400, **kwargs):
+    return dict(
+        batch_size=100,
+        num_workers=0,
+        dataset=dict(type='Digits', indices=size, pipeline=PACK, **kwargs),
+    )
+
+
+def knn_config(work_dir, stage='val', **loop):
+    loop = dict(bank_dataloader=bank(), k=(10, 20)) | loop
+    kind = dict(val='KNNValLoop', test='KNNTestLoop')[stage]
+    cfg = digits_config(work_dir)
+    cfg[f'{stage}_cfg'] = dict(type=kind, **loop)
+    cfg[f'{stage}_evaluator'] = []
+    return cfg
+
+
+def logged(work_dir):
+    (path,) = work_dir.glob('*/vis_data/scalars.json')
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_validation_in_a_run(tmp_path):
+    cfg = knn_config(tmp_path)
+    cfg.default_hooks.checkpoint = dict(
+        type='CheckpointHook', save_best='knn/top1_k20'
+    )
+    cfg.custom_hooks = [dict(type='ExportStudentHook', metric='knn/top1_k20')]
+    cfg.train_dataloader.dataset.indices = 800
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    names = [f'knn/top{top}_k{k}' for top in (1, 5) for k in (10, 20)]
+    records = [r for r in logged(tmp_path) if 'knn/top1_k20' in r]
+    assert [r['step'] for r in records] == [1, 2]
+    for record in records:
+        assert set(names) <= set(record)
+        assert 60 < record['knn/top1_k20'] < record['knn/top5_k20'] <= 100
+    best = max(r['knn/top1_k20'] for r in records)
+    assert runner.message_hub.get_info('best_score') == best
+    assert list(tmp_path.glob('best_knn_top1_k20_epoch_*.pth'))
+    exported = load_file(tmp_path / 'student_best.pth')
+    assert exported['meta']['score'] == best
+
+
+def test_a_plain_classifier_is_tested(tmp_path):
+    """Accuracy by hand, and modes and random states as before."""
+    cfg = knn_config(tmp_path, 'test', k=(3,))
+    cfg.model = dict(
+        tiny_classifier(), data_preprocessor=cfg.model.data_preprocessor
+    )
+    runner = Runner.from_cfg(cfg)
+    runner.model.train()
+    runner.model.neck.eval()
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()
+    metrics = runner.test()
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert (before[1] == np.random.get_state()[1]).all()
+    assert runner.model.training and not runner.model.neck.training
+
+    runner.model.eval()
+    vectors = {}
+    for name, split in dict(bank='train', query='test').items():
+        batches = loader(400 if name == 'bank' else 100)
+        batches.dataset.dataset = runner.build_dataloader(
+            dict(bank(400 if name == 'bank' else 100, split=split),
+                 sampler=dict(type='DefaultSampler'))
+        ).dataset  # fmt: skip
+        size = len(batches.dataset)
+        vectors[name] = extract_features(runner.model, batches, size)
+    expected = naive_accuracy(*vectors['query'], *vectors['bank'], k=3)
+    assert metrics['knn/top1_k3'] == pytest.approx(expected)
+
+
+def naive_accuracy(queries, truth, bank, labels, k):
+    hits = 0
+    for query, label in zip(queries, truth, strict=True):
+        cosine = torch.nn.functional.cosine_similarity(query[None], bank)
+        near = cosine.argsort(descending=True)[:k]
+        votes = torch.zeros(10)
+        for i in near:
+            votes[labels[i]] += (cosine[i] / 0.07).exp()
+        hits += int(votes.argmax() == label)
+    return 100 * hits / len(truth)
+
+
+def test_evaluator_is_computed_too(tmp_path):
+    cfg = knn_config(tmp_path)
+    cfg.val_evaluator = [dict(type='Accuracy', topk=1)]
+    plain = digits_config(tmp_path)
+    metrics = []
+    for one in (cfg, plain):
+        runner = Runner.from_cfg(one)
+        metrics.append(runner.val())
+    assert set(metrics[1]) == {'accuracy/top1'}
+    assert metrics[0]['accuracy/top1'] == metrics[1]['accuracy/top1']
+    assert 'knn/top1_k10' in metrics[0]
+
+
+def test_unlabelled_samples_do_not_vote(tmp_path):
+    some = bank(None, labelled_per_class=3)
+    alone = bank(None, labelled_per_class=3, drop_unlabelled=True)
+    metrics = []
+    for one in (some, alone):
+        cfg = knn_config(tmp_path, bank_dataloader=one, k=(10, 30))
+        metrics.append(Runner.from_cfg(cfg).val())
+    assert metrics[0] == metrics[1]
+    cfg = knn_config(tmp_path, bank_dataloader=some, k=(31,))
+    with pytest.raises(ValueError, match='bank, 30'):
+        Runner.from_cfg(cfg).val()
+
+
+@pytest.mark.parametrize(
+    'loop, message',
+    [(dict(k=(401,)), 'bank, 400'),
+     (dict(bank_dataloader=dict(
+         bank(), sampler=dict(type='InfiniteSampler'))), 'never ends'),
+     (dict(bank_dataloader=dict(bank(30), drop_last=True, batch_size=20)),
+      '10 of 30 samples')])  # fmt: skip
+def test_banks_that_do_not_do(tmp_path, loop, message):
+    with pytest.raises(ValueError, match=message):
+        Runner.from_cfg(knn_config(tmp_path, **loop)).val()
+
+
+def share(rank, world, folder):
+    """Features of a few digits, and the metrics of a test run."""
+    from mmdistill.utils import register_all_modules
+
+    register_all_modules()
+    torch.manual_seed(1)
+    model = MODELS.build(tiny_classifier()).eval()
+    found = extract_features(model, loader(29), 29)
+    cfg = knn_config(
+        folder, 'test', bank_dataloader=bank(333), k=(5,), chunk_size=17
+    )
+    cfg.test_dataloader.dataset.indices = 61
+    if world > 1:
+        cfg.launcher = 'pytorch'
+        cfg.model_wrapper_cfg = dict(
+            type='MMDistributedDataParallel', device_ids=None
+        )
+    return *found, Runner.from_cfg(cfg).test()
+
+
+def test_two_processes_equal_one(tmp_path):
+    """With odd numbers, which make the sampler give a sample twice."""
+    alone = share(0, 1, str(tmp_path))
+    for found in run_distributed(share, 2, str(tmp_path)):
+        np.testing.assert_allclose(found[0], alone[0], rtol=1e-5)
+        np.testing.assert_array_equal(found[1], alone[1])
+        assert found[2] == alone[2]
+
+
+# The hook -------------------------------------------------------------------
+def train(work_dir, hooks, by_epoch=True, **kwargs):
+    cfg = digits_config(
+        work_dir,
+        custom_hooks=hooks,
+        **{
+            'model.student.backbone.depth': 8,
+            'train_dataloader.num_workers': kwargs.pop('workers', 0),
+        },
+        **kwargs,
+    )
+    cfg.model.student.head.init_cfg = None
+    if not by_epoch:
+        cfg.train_cfg = dict(by_epoch=False, max_iters=5, val_interval=2)
+        cfg.train_dataloader.sampler = dict(type='InfiniteSampler')
+    runner = Runner.from_cfg(cfg)
+    # dropout: what training draws matters
+    runner.model.student.neck = torch.nn.Sequential(
+        runner.model.student.neck, DropTuple()
+    )
+    runner.train()
+    return runner
+
+
+class DropTuple(torch.nn.Dropout):
+    def forward(self, x):
+        return tuple(super(DropTuple, self).forward(y) for y in x)
+
+
+AUGMENTED = [dict(type='RandomCrop', crop_size=8, padding=1), *PACK]
+
+
+@pytest.mark.parametrize('by_epoch, workers', [(True, 1), (False, 0)])
+def test_hook_changes_nothing(tmp_path, by_epoch, workers):
+    hook = dict(
+        type='KNNHook',
+        interval=2 if not by_epoch else 1,
+        by_epoch=by_epoch,
+        k=(5,),
+        # even where the bank draws at random
+        bank_dataloader=bank(60) | dict(num_workers=workers),
+    )
+    hook['bank_dataloader']['dataset']['pipeline'] = AUGMENTED
+    states = []
+    for name, hooks in dict(without=[], with_=[hook]).items():
+        runner = train(tmp_path / name, hooks, by_epoch, workers=workers)
+        states.append(runner.model.state_dict())
+        states[-1]['draw'] = torch.rand(3)
+        states[-1]['numpy'] = torch.tensor(np.random.rand(3))
+    assert states[0].keys() == states[1].keys()
+    different = [
+        k for k in states[0] if not torch.equal(*(s[k] for s in states))
+    ]
+    assert not different
+    steps = [r['step'] for r in logged(tmp_path / 'with_')
+             if 'knn/top1_k5' in r]  # fmt: skip
+    assert steps == ([1, 2] if by_epoch else [2, 4, 5])
+
+
+def test_hook_reports_what_the_loop_does(tmp_path):
+    hook = dict(type='KNNHook', interval=10, bank_dataloader=bank(), k=(20,))
+    none = dict(val_cfg=None, val_dataloader=None, val_evaluator=None)
+    images = digits_config(tmp_path).val_dataloader
+    runner = train(tmp_path, [dict(hook, val_dataloader=images)], **none)
+    (record,) = (r for r in logged(tmp_path) if 'knn/top1_k20' in r)
+    assert record['step'] == 2  # at the end, though 10 epochs never passed
+    cfg = knn_config(tmp_path / 'loop', k=(20,))
+    loop = Runner.from_cfg(cfg)
+    loop.model.student = runner.model.student
+    assert loop.val() == pytest.approx(
+        {name: value for name, value in record.items() if name != 'step'}
+    )
+
+
+@pytest.mark.parametrize('wrong', ['iterations', 'nothing to classify'])
+def test_hook_that_would_never_work(tmp_path, wrong):
+    kwargs = dict(by_epoch=False)
+    if wrong != 'iterations':
+        kwargs = dict(val_cfg=None, val_dataloader=None, val_evaluator=None)
+    hook = dict(type='KNNHook', bank_dataloader=bank())
+    with pytest.raises(ValueError, match='by_epoch=False|val_dataloader'):
+        train(tmp_path, [hook], **kwargs)
+
+
+def test_hook_in_a_test_run_does_nothing(tmp_path):
+    hook = dict(type='KNNHook', bank_dataloader=dict(dataset='not built'))
+    cfg = digits_config(tmp_path, custom_hooks=[hook])
+    assert 'accuracy/top1' in Runner.from_cfg(cfg).test()
+    assert os.listdir(tmp_path)

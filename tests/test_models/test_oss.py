@@ -1,0 +1,305 @@
+"""A clustering teacher and its student, trained together."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from helpers import digits_batch, digits_config, run_distributed
+from helpers import tiny_classifier as tiny
+from mmengine.runner import Runner
+
+from mmdistill.engine.checkpoint import load_file
+from mmdistill.models import OSS
+from mmdistill.ops import sinkhorn
+from mmdistill.registry import MODELS
+from mmdistill.utils import register_all_modules
+
+
+def encoder(depth=8, prototypes=None, **head):
+    head = dict(type='ProjectionHead', hidden_dim=12, out_dim=6) | head
+    return dict(
+        type='SelfSupervisedEncoder',
+        backbone=tiny(depth=depth)['backbone'],
+        neck=dict(type='GlobalAveragePooling'),
+        head=head,
+        prototypes=prototypes,
+    )
+
+
+PROTOTYPES = dict(type='PrototypeHead', num_prototypes=9)
+DROP = dict(dropout=(0.1, 0.05))
+
+
+def config(drop=True, **kwargs):
+    rates = DROP if drop else {}
+    cfg = dict(
+        type='OSS',
+        student=encoder(prototypes=PROTOTYPES, **rates),
+        teacher=encoder(14, **rates),
+        dropout_views=drop,
+        queue_size=16,
+        data_preprocessor=dict(mean=[120.0], std=[60.0]),
+        input_size=(1, 8, 8),
+    )
+    return copy.deepcopy(cfg | kwargs)
+
+
+def build(drop=True, **kwargs):
+    torch.manual_seed(0)
+    return MODELS.build(config(drop, **kwargs)).double()
+
+
+def crops(size=8, local=2, start=0):
+    draw = torch.Generator().manual_seed(start)
+    sizes = [8, 8] + [4] * local
+    views = [
+        torch.randn(size, 1, s, s, generator=draw).double() for s in sizes
+    ]
+    samples = digits_batch(size, start=start)['data_samples']
+    return dict(inputs=views, data_samples=samples)
+
+
+def losses_of(model, data):
+    return model(**data, mode='loss')
+
+
+def swapped(scores, codes, rule):
+    """Sum of the cross-entropies over the pairs that a rule keeps."""
+    return sum(
+        -(code * (view / 0.1).log_softmax(1)).sum(1).mean()
+        for i, code in enumerate(codes)
+        for v, view in enumerate(scores)
+        if rule(i, v)
+    )
+
+
+def project(model, prototypes, views):
+    features = [
+        model.neck(model.backbone(torch.cat(group)))[-1]
+        for group in (views[:2], views[2:])
+    ]
+    z = F.normalize(model.head(torch.cat(features)))
+    return z.split(8), prototypes(z).split(8)
+
+
+def test_equations_without_dropout():
+    """L_T, L_S and L_D of eqs. 2, 4, 5 and 7, and the queue."""
+    model = build(False, feature_classifier=dict(type='FeatureClassifier'))
+    for module in model.modules():
+        module.training = not isinstance(
+            module, torch.nn.modules.batchnorm._NormBase
+        )
+    for step in range(4):
+        data = crops(start=step)
+        queues = [q.features.clone() for q in model.memories.values()]
+        values = losses_of(model, data)
+        prototypes = model.student.prototypes
+        z, teacher = project(model.teacher, prototypes, data['inputs'])
+        w, student = project(model.student, prototypes, data['inputs'])
+        codes = []
+        for i in range(2):
+            rows = teacher[i]
+            if len(queues[i]) == 16:  # full
+                rows = torch.cat([rows, prototypes(queues[i])])
+            codes.append(sinkhorn(rows.detach(), 0.05, 3)[:8])
+
+        def cross(i, v):
+            return i != v
+
+        classify = model.feature_classifier
+        expected = dict(
+            teacher=swapped(teacher, codes, cross),
+            student=swapped(student, codes, cross),
+            classifier=sum(
+                F.cross_entropy(classify(x), torch.full((8,), label))
+                for label, side in enumerate((z[:2], w[:2]))
+                for x in side
+            ),
+        )
+        assert values.keys() == expected.keys()
+        for name, value in values.items():
+            torch.testing.assert_close(
+                value, expected[name], rtol=1e-6, atol=1e-9
+            )
+        sum(values.values()).backward()
+        for queue, rows in zip(model.memories.values(), z, strict=False):
+            latest = queue.ordered()[-8:]
+            torch.testing.assert_close(latest, rows.detach())
+
+
+def test_dropout_views_share_weights_and_codes_do_not_see_them():
+    """Eq. 5: each dropped view is compared with both codes."""
+    model = build(queue_size=0)
+    model.eval()  # no dropout is drawn: a dropped view equals its view
+    data = crops()
+    values = losses_of(model, data)
+    prototypes = model.student.prototypes
+    _, teacher = project(model.teacher, prototypes, data['inputs'])
+    codes = [sinkhorn(view.detach(), 0.05, 3) for view in teacher[:2]]
+    views = [*teacher, *teacher]
+    expected = swapped(views, codes, lambda i, v: i != v)
+    torch.testing.assert_close(values['teacher'], expected, rtol=1e-6, atol=0)
+
+    model.train()
+    seen = []
+    model.teacher.head[-1].register_forward_hook(
+        lambda *args: seen.append(args[2].detach())
+    )
+    losses_of(model, data)
+    assert len(seen) == 2 and not torch.equal(*seen)
+
+
+def test_swav_alone():
+    model = build(
+        False, teacher=None, clustering=dict(reduction='mean'), queue_size=0
+    )
+    model.eval()
+    data = crops()
+    (value,) = losses_of(model, data).values()
+    _, scores = project(
+        model.student, model.student.prototypes, data['inputs']
+    )
+    codes = [sinkhorn(view.detach(), 0.05, 3) for view in scores[:2]]
+    # the mean over the full crops of the mean over all other crops
+    expected = swapped(scores, codes, lambda i, v: i != v) / 6
+    torch.testing.assert_close(value, expected, rtol=1e-6, atol=0)
+
+
+def test_what_learns():
+    model = build(feature_classifier=dict(type='FeatureClassifier')).train()
+    sum(losses_of(model, crops()).values()).backward()
+    assert all(p.grad is not None for p in model.parameters())
+    names = [n for n, _ in model.named_parameters() if 'prototypes' in n]
+    assert names == ['student.prototypes.weight']  # shared, not copied
+
+
+def test_the_classifier_confuses():
+    """It learns to tell the two apart, they learn to be mistaken."""
+    model = build(feature_classifier=dict(type='FeatureClassifier', alpha=2.0))
+    model.eval()
+    value = losses_of(model, crops())['classifier']
+    weight = model.teacher.head[-1].weight
+    plain = build(feature_classifier=dict(type='FeatureClassifier', alpha=1.0))
+    plain.load_state_dict(model.state_dict())
+    plain.eval()
+    (once,) = torch.autograd.grad(
+        losses_of(plain, crops())['classifier'], plain.teacher.head[-1].weight
+    )
+    (twice,) = torch.autograd.grad(value, weight)
+    torch.testing.assert_close(twice, 2 * once)
+
+
+BAD = dict(
+    prototypes=(dict(student=encoder(**DROP)), 'has none'),
+    width=(dict(teacher=encoder(14, out_dim=5, **DROP)), 'one out_dim'),
+    teacher_prototypes=(
+        dict(teacher=encoder(14, prototypes=PROTOTYPES, **DROP)),
+        'leave',
+    ),
+    dropout=(dict(teacher=encoder(14)), 'dropout_views=False'),
+    classifier=(
+        dict(teacher=None, feature_classifier=dict(type='FeatureClassifier')),
+        'leave it out',
+    ),
+)
+
+
+@pytest.mark.parametrize('name', BAD)
+def test_bad_configs(name):
+    kwargs, message = BAD[name]
+    with pytest.raises(ValueError, match=message):
+        build(**kwargs)
+
+
+def test_one_crop_is_refused():
+    data = crops()
+    data['inputs'] = data['inputs'][:1]
+    with pytest.raises(ValueError, match='MultiCrop'):
+        losses_of(build(), data)
+
+
+def two_steps(rank, world):
+    register_all_modules()
+    model = build(feature_classifier=dict(type='FeatureClassifier'))
+    model.eval()
+    model.training = True  # memories move; BatchNorm and dropout do not
+    for start in range(3):
+        model.zero_grad()
+        data = crops(start=start)
+        share = slice(rank * 8 // world, (rank + 1) * 8 // world)
+        data = dict(
+            inputs=[view[share] for view in data['inputs']],
+            data_samples=data['data_samples'][share],
+        )
+        sum(losses_of(model, data).values()).backward()
+    grads = {n: p.grad.clone() for n, p in model.named_parameters()}
+    return grads | {n: b.clone() for n, b in model.memories.named_buffers()}
+
+
+def test_two_processes_equal_one():
+    expected = two_steps(0, 1)
+    first, second = run_distributed(two_steps, 2)
+    for key, value in expected.items():
+        if key in dict(build().memories.named_buffers()):
+            np.testing.assert_allclose(first[key], value, atol=1e-12)
+            np.testing.assert_array_equal(first[key], second[key])
+        else:  # DDP would average
+            mean = (first[key] + second[key]) / 2
+            np.testing.assert_allclose(mean, value, rtol=1e-6, atol=1e-10)
+
+
+CROPS = [
+    dict(
+        type='MultiCrop',
+        num_local=2,
+        global_size=8,
+        local_size=4,
+        global_scale=(0.5, 1.0),
+        local_scale=(0.2, 0.5),
+    ),
+    dict(type='PackInputs'),
+]
+HOOKS = [
+    dict(type='ResumeStateHook'),
+    dict(type='FreezeHook', module='student.prototypes', iters=4),
+    dict(type='QueueHook', start_epoch=1),
+    dict(type='ExportStudentHook', metric='knn/top1_k20'),
+]
+
+
+def run(work_dir, epochs=2, resume=False, **model):
+    cfg = digits_config(work_dir, custom_hooks=HOOKS, resume=resume)
+    cfg.model = config(**model)
+    cfg.train_dataloader.dataset.pipeline = CROPS
+    cfg.train_dataloader.collate_fn = dict(type='default_collate')
+    cfg.train_cfg.max_epochs = epochs
+    bank = copy.deepcopy(cfg.val_dataloader)
+    bank.dataset.split = 'train'
+    cfg.val_cfg = dict(type='KNNValLoop', bank_dataloader=bank, k=(20,))
+    cfg.val_evaluator = []
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    return runner
+
+
+def test_real_run_resumes_exactly(tmp_path):
+    kwargs = dict(feature_classifier=dict(type='FeatureClassifier'))
+    whole = run(tmp_path / 'whole', **kwargs)
+    assert isinstance(whole.model, OSS)
+    assert all(len(queue) == 16 for queue in whole.model.memories.values())
+    run(tmp_path / 'parts', epochs=1, **kwargs)
+    resumed = run(tmp_path / 'parts', resume=True, **kwargs)
+    state = whole.model.state_dict()
+    for name, value in resumed.model.state_dict().items():
+        assert torch.equal(value, state[name]), name
+    # the export is an encoder with the prototypes that it learnt with
+    student = load_file(tmp_path / 'whole' / 'student.pth')
+    assert 'prototypes.weight' in student['state_dict']
+
+
+def test_a_fresh_run_in_an_old_folder_starts_with_empty_queues(tmp_path):
+    run(tmp_path)
+    runner = Runner.from_cfg(run(tmp_path).cfg)
+    assert all(len(queue) == 0 for queue in runner.model.memories.values())

@@ -1,0 +1,228 @@
+"""Learning from a momentum copy of oneself, over views."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from helpers import digits_batch, digits_config, tiny_classifier
+from mmengine.runner import Runner
+
+from mmdistill.registry import MODELS
+
+ENCODER = dict(
+    type='SelfSupervisedEncoder',
+    backbone=tiny_classifier()['backbone'],
+    neck=dict(type='GlobalAveragePooling'),
+    head=dict(type='ProjectionHead', hidden_dim=12, out_dim=6),
+    prototypes=dict(type='PrototypeHead', num_prototypes=9),
+)
+DINO = dict(dino=dict(type='DINOLoss'))
+
+
+def config(losses=DINO, **kwargs):
+    cfg = dict(
+        type='SelfDistiller',
+        student=ENCODER,
+        losses=losses,
+        data_preprocessor=dict(mean=[120.0], std=[60.0]),
+        input_size=(1, 8, 8),
+    )
+    return copy.deepcopy(cfg | kwargs)
+
+
+def build(*args, **kwargs):
+    torch.manual_seed(0)
+    return MODELS.build(config(*args, **kwargs))
+
+
+def crops(size=8, local=2):
+    """Two full crops and some small ones, as the preprocessor gives them."""
+    torch.manual_seed(1)
+    views = [torch.randn(size, 1, 8, 8) for _ in range(2)]
+    views += [torch.randn(size, 1, 4, 4) for _ in range(local)]
+    return dict(inputs=views, data_samples=digits_batch(size)['data_samples'])
+
+
+def losses_of(model, data):
+    return model(**data, mode='loss')
+
+
+def test_dino_by_hand():
+    """All pairs of a full crop's target with another view."""
+    model = build().double()
+    model.train()
+    data = crops()
+    data['inputs'] = [view.double() for view in data['inputs']]
+    reference = copy.deepcopy(model)
+    value = losses_of(model, data)['dino']
+    student, teacher = reference.student, reference.teacher
+
+    def scores(net, groups):
+        features = [net.neck(net.backbone(torch.cat(g)))[-1] for g in groups]
+        embedding = net.head(torch.cat(features))
+        return net.prototypes(F.normalize(embedding)).split(8)
+
+    s = scores(student, [data['inputs'][:2], data['inputs'][2:]])
+    t = scores(teacher, [data['inputs'][:2]])
+    terms = [
+        -((t[i] / 0.04).softmax(1) * (s[v] / 0.1).log_softmax(1)).sum(1).mean()
+        for i in range(2)
+        for v in range(4)
+        if i != v
+    ]
+    torch.testing.assert_close(value, sum(terms) / 6, rtol=1e-6, atol=0)
+
+
+def test_one_forward_a_size_and_the_teacher_sees_full_crops_only():
+    model = build()
+    seen = dict(student=[], teacher=[])
+    for name, shapes in seen.items():
+        getattr(model, name).backbone.register_forward_pre_hook(
+            lambda _, args, shapes=shapes: shapes.append(args[0].shape)
+        )
+    losses_of(model, crops())
+    assert [tuple(s) for s in seen['student']] == [
+        (16, 1, 8, 8),
+        (16, 1, 4, 4),
+    ]
+    assert [tuple(s) for s in seen['teacher']] == [(16, 1, 8, 8)]
+
+
+def test_the_copy_learns_nothing_and_keeps_the_batch_statistics():
+    model = build().train()
+    assert not any(p.requires_grad for p in model.teacher.parameters())
+    assert model.teacher.backbone.bn1.training
+    sum(losses_of(model, crops()).values()).backward()
+    assert all(p.grad is None for p in model.teacher.parameters())
+    learning = {n for n, p in model.named_parameters() if p.grad is not None}
+    assert learning == {f'student.{n}' for n, _ in
+                        model.student.named_parameters()}  # fmt: skip
+
+
+def test_teacher_of_its_own_config():
+    teacher = copy.deepcopy(ENCODER)
+    teacher['head']['dropout'] = 0.5
+    model = build(teacher=teacher)
+    assert model.teacher.head.dropout == (0.5, 0.5)
+    assert model.student.head.dropout == (0.0, 0.0)
+
+
+def test_several_losses_and_single_view_ones():
+    """A loss that takes one view compares the first full crop."""
+    losses = dict(
+        protocpc=dict(type='ProtoCPCLoss'),
+        sp=dict(type='PKTLoss'),
+        seed=dict(type='SEEDLoss'),
+    )
+    model = build(losses, memories=dict(queue=dict(type='FeatureQueue',
+                                                   size=32)))  # fmt: skip
+    model.train()
+    model.losses['sp'].register_forward_pre_hook(
+        lambda _, args: (args[0].clone(), args[1])
+    )
+    values = losses_of(model, crops())
+    assert set(values) == set(losses)
+    sum(values.values()).backward()
+    assert len(model.memories['queue']) == 16  # of both full crops
+
+
+def test_one_crop_is_refused():
+    data = crops()
+    for inputs in (data['inputs'][0], data['inputs'][:1]):
+        with pytest.raises(ValueError, match='MultiCrop'):
+            losses_of(build(), dict(data, inputs=inputs))
+
+
+def test_one_full_crop_teaches_the_small_ones():
+    data = crops(local=3)
+    del data['inputs'][1]
+    assert losses_of(build(), data)['dino'].isfinite()
+
+
+CROPS = [
+    dict(
+        type='MultiCrop',
+        num_local=2,
+        global_size=8,
+        local_size=4,
+        global_scale=(0.5, 1.0),
+        local_scale=(0.2, 0.5),
+    ),
+    dict(type='PackInputs'),
+]
+HOOKS = [
+    dict(type='ResumeStateHook'),
+    dict(
+        type='MomentumUpdateHook',
+        source='student',
+        target='teacher',
+        momentum=0.9,
+        end_momentum=1.0,
+        schedule='cosine',
+    ),
+    dict(type='FreezeHook', module='student.prototypes', epochs=1),
+    dict(
+        type='AttributeScheduleHook',
+        attribute='losses.dino.teacher_temperature',
+        start=0.04,
+        end=0.07,
+        epochs=3,
+    ),
+    dict(type='FiniteLossHook', interval=2),
+    dict(type='ExportStudentHook', metric='knn/top1_k20'),
+]
+
+
+def run(work_dir, model, hooks=HOOKS, epochs=2, resume=False):
+    cfg = digits_config(work_dir, custom_hooks=hooks, resume=resume)
+    cfg.model = model
+    cfg.train_dataloader.dataset.pipeline = CROPS
+    cfg.train_dataloader.collate_fn = dict(type='default_collate')
+    cfg.train_cfg.max_epochs = epochs
+    bank = copy.deepcopy(cfg.val_dataloader)
+    bank.dataset.split = 'train'
+    cfg.val_cfg = dict(type='KNNValLoop', bank_dataloader=bank, k=(20,))
+    cfg.val_evaluator = []
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    return runner
+
+
+def test_real_run(tmp_path):
+    runner = run(tmp_path, config())
+    model = runner.model
+    assert model.losses['dino'].teacher_temperature == pytest.approx(0.055)
+    assert (tmp_path / 'student_best.pth').is_file()
+    student = dict(model.student.named_parameters())
+    for name, value in model.teacher.named_parameters():
+        assert not torch.equal(value, student[name])
+
+
+def test_resumed_equals_never_stopped(tmp_path):
+    losses = dict(dino=dict(type='DINOLoss'), cpc=dict(type='ProtoCPCLoss'))
+    whole = run(tmp_path / 'whole', config(losses)).model.state_dict()
+    run(tmp_path / 'parts', config(losses), epochs=1)
+    # the momentum's schedule is over all epochs of the config
+    hooks = copy.deepcopy(HOOKS)
+    resumed = run(tmp_path / 'parts', config(losses), hooks, resume=True)
+    constant = [
+        name for name in whole if not name.startswith(('teacher', 'student'))
+    ]
+    assert {'losses.dino.center', 'losses.cpc.prior'} <= set(constant)
+    assert whole.keys() == resumed.model.state_dict().keys()
+
+
+def test_momentum_copy_resumes_exactly(tmp_path):
+    hooks = copy.deepcopy(HOOKS)
+    hooks[1] = dict(
+        type='MomentumUpdateHook',
+        source='student',
+        target='teacher',
+        momentum=0.9,
+    )
+    whole = run(tmp_path / 'whole', config(), hooks).model.state_dict()
+    run(tmp_path / 'parts', config(), hooks, epochs=1)
+    resumed = run(tmp_path / 'parts', config(), hooks, resume=True)
+    for name, value in resumed.model.state_dict().items():
+        assert torch.equal(value, whole[name]), name
