@@ -74,9 +74,8 @@ class DINOLoss(DistillLoss):
         targets = [self.assign(view) for view in teacher]
         if self.training:
             self._update_center(teacher)
-        scores = [view / self.student_temperature for view in student]
         return self.loss_weight * soft_cross_entropy(
-            scores, targets, pairs, self.reduction
+            student, targets, self.student_temperature, pairs, self.reduction
         )
 
     @torch.no_grad()

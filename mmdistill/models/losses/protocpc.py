@@ -7,8 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmdistill.models.losses.base import DistillLoss
-from mmdistill.models.losses.soft_targets import as_views, mean_inner_product
-from mmdistill.models.losses.views import view_pairs
+from mmdistill.models.losses.soft_targets import as_views, soft_cross_entropy
 from mmdistill.ops import all_reduce_sum, full_precision, sinkhorn
 from mmdistill.registry import MODELS
 
@@ -91,20 +90,18 @@ class ProtoCPCLoss(DistillLoss):
         teacher: Tensor | Sequence[Tensor],
     ) -> Tensor:
         student, teacher, pairs = as_views(student, teacher, self.pairs)
-        chosen, factor = view_pairs(
-            len(student), len(teacher), pairs, self.reduction
-        )
         targets = [self.assign(view) for view in teacher]
         if self.training:
             self._update_prior(targets)
-        prior = self._prior_of(targets[0]).log()
-        scores = [view / self.student_temperature for view in student]
-        spread = [(view + prior).logsumexp(dim=1).mean() for view in scores]
-        loss = sum(
-            spread[s] - mean_inner_product(targets[t], scores[s])
-            for t, s in chosen
+        loss = soft_cross_entropy(
+            student,
+            targets,
+            self.student_temperature,
+            pairs,
+            self.reduction,
+            self._prior_of(targets[0]).log(),
         )
-        return self.loss_weight * self.scale * factor * loss
+        return self.loss_weight * self.scale * loss
 
     @torch.no_grad()
     def assign(self, teacher: Tensor) -> Tensor:

@@ -3,7 +3,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mmdistill.models.losses.views import view_pairs
@@ -24,33 +23,103 @@ def as_views(
 
 
 def soft_cross_entropy(
-    scores: Sequence[Tensor],
+    views: Sequence[Tensor],
     targets: Sequence[Tensor],
+    temperature: float,
     pairs: str,
     reduction: str,
+    log_prior: Tensor | None = None,
 ) -> Tensor:
-    """Cross-entropies of softmax(scores) with targets over pairs of views.
+    """-<p_t, z_s / tau> + log sum_k prior_k exp(z_s^(k) / tau), over pairs.
+
+    Cross-entropy of softmax(z_s / tau) with p_t where there is no prior. The
+    log-sum-exp of a view is taken once for all its pairs, and nothing of size
+    (N, K) is made but the gradients: one matrix a view would be gigabytes for
+    65536 prototypes and eight crops.
 
     Args:
-        scores: the student's views, divided by its temperature.
-        targets: the teacher's views, probabilities.
+        views: z_s, the student's scores.
+        targets: p_t, the teacher's probabilities.
+        temperature: tau.
         pairs, reduction: see `view_pairs`; within a pair it is the mean over
             the samples.
+        log_prior: of the prototypes.
     Shape:
-        scores, targets: lists of (N, K), global views first. Returns ().
+        views, targets: lists of (N, K), global views first; log_prior: (K,).
+        Returns ().
     """
-    chosen, factor = view_pairs(len(scores), len(targets), pairs, reduction)
-    log_probabilities = [F.log_softmax(view, dim=1) for view in scores]
-    loss = -sum(
-        mean_inner_product(targets[t], log_probabilities[s]) for t, s in chosen
+    chosen, factor = view_pairs(len(views), len(targets), pairs, reduction)
+    total = _SoftCrossEntropy.apply(
+        temperature, log_prior, targets, chosen, *views
     )
-    return factor * loss
+    return factor * total
+
+
+class _SoftCrossEntropy(torch.autograd.Function):
+    """The sum over pairs, a few rows at a time, forward and backward."""
+
+    @staticmethod
+    def forward(ctx, temperature, log_prior, targets, pairs, *views):
+        ctx.temperature, ctx.log_prior = temperature, log_prior
+        ctx.targets = [
+            [targets[t] for t, v in pairs if v == s] for s in range(len(views))
+        ]
+        total, spreads = 0, []
+        for view, mine in zip(views, ctx.targets, strict=True):
+            spread = view.new_empty(len(view))
+            product = torch.zeros_like(spread)
+            for rows in _chunks(view):
+                scores = view[rows] / temperature
+                for target in mine:
+                    product[rows] += _inner_products(target[rows], scores)
+                if log_prior is not None:
+                    scores += log_prior
+                spread[rows] = scores.logsumexp(dim=1)
+            total = total + (len(mine) * spread - product).mean()
+            spreads.append(spread)
+        ctx.save_for_backward(*views, *spreads)
+        return total
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad):
+        saved = ctx.saved_tensors
+        views, spreads = saved[: len(saved) // 2], saved[len(saved) // 2 :]
+        grads = []
+        for view, spread, mine in zip(
+            views, spreads, ctx.targets, strict=True
+        ):
+            result = torch.empty_like(view)
+            factor = grad / (len(view) * ctx.temperature)
+            for rows in _chunks(view):
+                scores = torch.div(
+                    view[rows], ctx.temperature, out=result[rows]
+                )
+                if ctx.log_prior is not None:
+                    scores += ctx.log_prior
+                scores.sub_(spread[rows, None]).exp_().mul_(len(mine))
+                for target in mine:
+                    scores -= target[rows]
+                scores *= factor
+            grads.append(result)
+        return None, None, None, None, *grads
+
+
+def _chunks(x: Tensor) -> list[slice]:
+    """Slices of rows of x: (N, K), each of at most 2^21 numbers or one row."""
+    size = max(1, 2**21 // max(x.shape[1], 1))
+    return [slice(i, i + size) for i in range(0, len(x), size)]
 
 
 def mean_inner_product(a: Tensor, b: Tensor) -> Tensor:
-    """mean_n <a_n, b_n> of (N, K) tensors.
+    """mean_n <a_n, b_n> of (N, K) tensors."""
+    return _inner_products(a, b).mean()
+
+
+def _inner_products(a: Tensor, b: Tensor) -> Tensor:
+    """<a_n, b_n> of (N, K) tensors: (N,).
 
     Not by einsum: its one float32 sum over N * K terms loses digits, and
     takes longer than a product that is dropped at once.
     """
-    return torch.linalg.vecdot(a.to(b.dtype), b, dim=1).mean()
+    return torch.linalg.vecdot(a.to(b.dtype), b, dim=1)

@@ -110,7 +110,10 @@ class SwappedPredictionLoss(DistillLoss):
         Shape:
             views, codes: lists of (N, K). Returns ().
         """
-        scores = [view / self.temperature for view in views]
         return self.loss_weight * soft_cross_entropy(
-            scores, codes, pairs or self.pairs, self.reduction
+            views,
+            codes,
+            self.temperature,
+            pairs or self.pairs,
+            self.reduction,
         )

@@ -1,5 +1,10 @@
 """DINO and SwAV: golden numbers, the papers' formulas, and processes."""
 
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -91,19 +96,61 @@ def test_center_rests_in_eval():
     assert not loss.center.any()
 
 
-def test_one_log_softmax_a_view(monkeypatch):
+def test_one_log_sum_exp_a_view(monkeypatch):
     """Ten pairs of two teacher views and six student views."""
-    sizes = []
+    sizes, original = [], torch.Tensor.logsumexp
 
-    def counted(x, **kwargs):
+    def counted(x, *args, **kwargs):
         sizes.append(x.shape)
-        return x.log_softmax(**kwargs)
+        return original(x, *args, **kwargs)
 
-    monkeypatch.setattr(st.F, 'log_softmax', counted)
+    monkeypatch.setattr(torch.Tensor, 'logsumexp', counted)
     DINOLoss(6).double()(
         [scores(i) for i in range(6)], [scores(i) for i in range(2)]
     )
     assert sizes == [(12, 6)] * 6
+
+
+@pytest.mark.parametrize('prior', [False, True])
+def test_chunks_do_not_matter(monkeypatch, prior):
+    """Values and gradients, and gradients against differences."""
+    views = [scores(i).requires_grad_() for i in range(3)]
+    targets = [scores(i + 5).softmax(1) for i in range(2)]
+    log_prior = torch.rand(6).double().log() if prior else None
+
+    def loss(*views):
+        return st.soft_cross_entropy(
+            views, targets, 0.3, 'cross', 'sum', log_prior
+        )
+
+    value = loss(*views)
+    grads = torch.autograd.grad(value, views)
+    assert torch.autograd.gradcheck(loss, views)
+    whole = st._chunks(views[0])
+    monkeypatch.setattr(
+        st, '_chunks', lambda x: [slice(i, i + 5) for i in (0, 5, 10)]
+    )
+    assert len(whole) == 1
+    torch.testing.assert_close(loss(*views), value)
+    for one, other in zip(
+        torch.autograd.grad(loss(*views), views), grads, strict=True
+    ):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.skipif(
+    not Path('/proc/self/clear_refs').exists(), reason='Linux tells the peak'
+)
+def test_memory_does_not_grow_with_the_crops():
+    """Three (N, K) matrices beside the scores and their gradients."""
+    tool = Path(__file__).parents[3] / 'tools/analysis/benchmark_protocpc.py'
+    for crops in (1, 6):
+        done = subprocess.run(
+            [sys.executable, str(tool), '--batch-size', '128', '--threads',
+             '1', '--repeats', '1', '--local-crops', str(crops)],
+            capture_output=True, text=True, check=True)  # fmt: skip
+        (extra,) = re.findall(r'([\d.]+) matrices', done.stdout)
+        assert float(extra) < 3
 
 
 @pytest.mark.parametrize('num_prototypes', [6, None])

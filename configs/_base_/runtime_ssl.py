@@ -1,0 +1,11 @@
+# The common runtime without labels: k-NN says which student is best.
+_base_ = './runtime.py'
+default_hooks = dict(
+    checkpoint=dict(save_best='knn/top1_k20'), logger=dict(interval=50)
+)
+custom_hooks = [
+    dict(type='ResumeStateHook'),
+    dict(type='FiniteLossHook'),
+    dict(type='CollapseMonitorHook'),
+    dict(type='ExportStudentHook', metric='knn/top1_k20'),
+]

@@ -1,0 +1,20 @@
+# OSS: SwAV with a ResNet-14 teaches a thin ResNet-8 while it learns.
+_base_ = [
+    '../_base_/pairs/resnet14_resnet8_ssl_digits.py',
+    '../_base_/datasets/digits_crops.py',
+    '../_base_/schedules/digits_60e.py',
+    '../_base_/runtime_ssl.py',
+]
+head = dict(_base_.head, dropout=(0.1, 0.05))
+model = dict(
+    type='OSS',
+    student=dict(_base_.student, head=head),
+    teacher=dict(_base_.teacher, head=head, prototypes=None),
+    clustering=dict(reduction='mean'),
+    feature_classifier=dict(type='FeatureClassifier'),
+    queue_size=512,
+)
+custom_hooks = [
+    *_base_.custom_hooks,
+    dict(type='QueueHook', start_epoch=5),
+]

@@ -1,0 +1,24 @@
+# The teacher: ProtoCPC self-distillation of a ResNet-14.
+_base_ = [
+    '../_base_/pairs/resnet14_resnet8_ssl_digits.py',
+    '../_base_/datasets/digits_crops.py',
+    '../_base_/schedules/digits_60e.py',
+    '../_base_/runtime_ssl.py',
+]
+model = dict(
+    type='SelfDistiller',
+    student=_base_.teacher,
+    losses=dict(protocpc=dict(type='ProtoCPCLoss')),
+)
+custom_hooks = [
+    *_base_.custom_hooks,
+    dict(
+        type='MomentumUpdateHook',
+        source='student',
+        target='teacher',
+        momentum=0.99,
+        end_momentum=1.0,
+        schedule='cosine',
+    ),
+    dict(type='FreezeHook', module='student.prototypes', epochs=1),
+]

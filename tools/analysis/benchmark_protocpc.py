@@ -1,0 +1,92 @@
+"""Time and extra memory of a ProtoCPC step over crops, on the CPU or a GPU.
+
+Extra memory is what the loss and its backward pass need beside the scores and
+their gradients, in units of one (batch, prototypes) float32 matrix. A GPU's
+peak is its allocator's; a process's is the kernel's (Linux).
+"""
+
+import argparse
+import statistics
+import time
+from pathlib import Path
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--batch-size', type=int, default=512)
+    parser.add_argument('--prototypes', type=int, default=65536)
+    parser.add_argument('--global-crops', type=int, default=2)
+    parser.add_argument('--local-crops', type=int, default=6)
+    parser.add_argument('--repeats', type=int, default=3)
+    parser.add_argument('--device', default='cpu')
+    parser.add_argument('--threads', type=int, default=2)
+    return parser.parse_args()
+
+
+def process_memory(field: str) -> int:
+    """A field of this process's status, in bytes."""
+    lines = Path('/proc/self/status').read_text().splitlines()
+    line = next(line for line in lines if line.startswith(field))
+    return 1024 * int(line.split()[1])
+
+
+def peak_of(step, device: str) -> int:
+    """Bytes by which a call raises the memory in use, at its highest."""
+    import torch
+
+    if device != 'cpu':
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        step()
+        return torch.cuda.max_memory_allocated() - before
+    before = process_memory('VmRSS')
+    Path('/proc/self/clear_refs').write_text('5')  # the peak starts anew
+    step()
+    return process_memory('VmHWM') - before
+
+
+def main():
+    args = parse_args()
+    import torch
+
+    from mmdistill.models.losses import ProtoCPCLoss
+
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    shape = args.batch_size, args.prototypes
+    crops = args.global_crops + args.local_crops
+
+    def scores():
+        """As cosines of random vectors of width 256 are spread."""
+        return torch.randn(shape, device=args.device) / 16
+
+    student = [scores().requires_grad_() for _ in range(crops)]
+    teacher = [scores() for _ in range(args.global_crops)]
+    loss = ProtoCPCLoss(args.prototypes).to(args.device)
+
+    def step():
+        for view in student:
+            view.grad = None
+        loss(student, teacher).backward()
+
+    step()
+    for view in student:
+        view.grad = None
+    matrix = 4 * shape[0] * shape[1]
+    extra = peak_of(step, args.device) / matrix - crops
+    seconds = []
+    for _ in range(args.repeats):
+        start = time.perf_counter()
+        step()
+        if args.device != 'cpu':
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - start)
+    print(
+        f'{crops} crops of {shape}: {1000 * statistics.median(seconds):.1f} '
+        f'ms, {extra:.2f} matrices of {matrix / 2**20:.0f} MB beside the '
+        'scores and their gradients'
+    )
+
+
+if __name__ == '__main__':
+    main()
