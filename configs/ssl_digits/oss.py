@@ -10,7 +10,6 @@ model = dict(
     type='OSS',
     student=dict(_base_.student, head=head),
     teacher=dict(_base_.teacher, head=head, prototypes=None),
-    clustering=dict(reduction='mean'),
     feature_classifier=dict(type='FeatureClassifier'),
     queue_size=512,
 )
