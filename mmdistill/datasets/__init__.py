@@ -10,11 +10,14 @@ with contextlib.redirect_stdout(io.StringIO()):
 from mmdistill.datasets.digits import Digits
 from mmdistill.datasets.image_list import ImageNetSubset
 from mmdistill.datasets.labels import dataset_labels
+from mmdistill.datasets.mini_imagenet import MiniImageNet
+from mmdistill.datasets.omniglot import Omniglot
 from mmdistill.datasets.sample_stream import (
     IndexedDataset,
     KeyedSampler,
     SampleKey,
 )
+from mmdistill.datasets.samplers import Episodes, EpisodeSampler
 from mmdistill.datasets.tensor_dataset import (
     ImageTensorDataset,
     batch_collate,
@@ -27,11 +30,15 @@ from mmdistill.datasets.transforms import (
 
 __all__ = [
     'Digits',
+    'EpisodeSampler',
+    'Episodes',
     'ImageNetSubset',
     'ImageTensorDataset',
     'IndexedDataset',
     'KeyedSampler',
+    'MiniImageNet',
     'MultiCrop',
+    'Omniglot',
     'PackPairInputs',
     'SampleKey',
     'TeacherView',

@@ -36,7 +36,8 @@ class KeyedSampler(Sampler):
     """Yields the indices of another sampler as `SampleKey`.
 
     Args:
-        sampler: any sampler; its ``epoch`` is the draw where it has one.
+        sampler: any sampler; its ``epoch`` is the draw where it has one, and
+            a `SampleKey` of its own is handed on.
         length: indices that make one pass, for samplers without an epoch.
     """
 
@@ -49,7 +50,7 @@ class KeyedSampler(Sampler):
     def __iter__(self) -> Iterator[SampleKey]:
         for position, index in enumerate(self.sampler, self.start):
             draw = getattr(self.sampler, 'epoch', position // self.length)
-            yield SampleKey(index, draw)
+            yield SampleKey(index, getattr(index, 'draw', draw))
 
     def __len__(self) -> int:
         return len(self.sampler)

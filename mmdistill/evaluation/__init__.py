@@ -6,11 +6,19 @@ from mmdistill.evaluation.collapse import (
     prototype_usage,
     spread,
 )
+from mmdistill.evaluation.episodes import (
+    episode_hits,
+    mean_and_interval,
+)
 from mmdistill.evaluation.knn import weighted_knn
+from mmdistill.evaluation.peers import PeerAccuracy
 
 __all__ = [
     'AUC',
+    'PeerAccuracy',
     'effective_rank',
+    'episode_hits',
+    'mean_and_interval',
     'prototype_usage',
     'spread',
     'weighted_knn',

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from mmpretrain.models import BaseSelfSupervisor
 from torch import Tensor, nn
 
 from mmdistill.ops import l2_normalize
@@ -59,7 +60,9 @@ class RepresentationReader:
     Args:
         model: an ``ImageClassifier`` of a CNN or a token backbone, or a model
             of backbone and neck with a method ``project`` from the feature to
-            embedding and logits, such as `SelfSupervisedEncoder`.
+            embedding and logits, such as `SelfSupervisedEncoder`; or one of
+            MMPretrain's self-supervised algorithms, whose neck projects and
+            whose head is a loss: its feature is the pooled last map.
         name: what error messages call the model, a config key.
     Attributes:
         numbers: the maps that a call returns, ascending.
@@ -204,6 +207,11 @@ class RepresentationReader:
     ) -> tuple[Tensor | None, ...]:
         """Feature, embedding and logits of the backbone's own outputs."""
         model = self.model
+        if isinstance(model, BaseSelfSupervisor):
+            last = outputs[-1]
+            if last.ndim == 4:
+                last = last.mean(dim=(2, 3))
+            return last if last.ndim == 2 else None, None, None
         if getattr(model, 'neck', None) is not None:
             outputs = model.neck(outputs)
         feature = outputs[-1] if isinstance(outputs, tuple) else outputs

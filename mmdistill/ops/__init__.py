@@ -11,6 +11,7 @@ from mmdistill.ops.distributed import (
 from mmdistill.ops.gradient_reversal import reverse_gradient
 from mmdistill.ops.normalize import l2_normalize
 from mmdistill.ops.precision import full_precision
+from mmdistill.ops.prototypes import prototype_scores
 from mmdistill.ops.sinkhorn import sinkhorn
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     'concat_all_gather',
     'full_precision',
     'l2_normalize',
+    'prototype_scores',
     'rank',
     'reverse_gradient',
     'sinkhorn',

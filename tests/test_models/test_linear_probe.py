@@ -131,6 +131,20 @@ def test_layouts(tmp_path, layout):
     ]
 
 
+def test_the_teacher_of_a_full_checkpoint(tmp_path):
+    path = tmp_path / 'file.pth'
+    source = trained(path, NETWORKS['cifar'])
+    state = source.state_dict()
+    state = {f'teacher.{key}': value for key, value in state.items()} | {
+        'student.backbone.conv1.weight': torch.zeros(3)
+    }
+    torch.save(dict(state_dict=state), path)
+    model = transfer(NETWORKS['cifar'], checkpoint=str(path), part='teacher')
+    model.init_weights()
+    for key, value in source.backbone.state_dict().items():
+        assert torch.equal(model.backbone.state_dict()[key], value)
+
+
 @pytest.mark.parametrize(
     'network, message',
     [(tiny_classifier(depth=14), 'missing: backbone.layer1'),

@@ -177,3 +177,31 @@ def test_wrong_image_size_names_the_key():
 def test_frozen():
     with pytest.raises(AttributeError):
         Representation().logits = 1
+
+
+def test_algorithms_of_mmpretrain_give_the_pooled_last_map():
+    """Their neck is a projection and their head a loss."""
+    model = MODELS.build(
+        dict(
+            type='MoCo',
+            queue_len=8,
+            feat_dim=6,
+            backbone=dict(
+                type='ResNet', depth=18, base_channels=4, stem_channels=4
+            ),
+            neck=dict(
+                type='MoCoV2Neck',
+                in_channels=32,
+                hid_channels=8,
+                out_channels=6,
+            ),
+            head=dict(
+                type='ContrastiveHead', loss=dict(type='CrossEntropyLoss')
+            ),
+        )
+    ).eval()
+    image = torch.randn(2, 3, 64, 64)
+    seen = RepresentationReader(model)(image)
+    expected = model.backbone(image)[-1].mean(dim=(2, 3))
+    torch.testing.assert_close(seen.feature, expected)
+    assert seen.embedding is None and seen.logits is None

@@ -199,6 +199,15 @@ def test_real_run(tmp_path):
         assert not torch.equal(value, student[name])
 
 
+def test_real_run_with_a_teacher_of_its_own_config(tmp_path):
+    """Its buffers pair up with the student's, those of pixels included."""
+    teacher = copy.deepcopy(ENCODER)
+    teacher['head']['dropout'] = 0.5
+    model = run(tmp_path, config(teacher=teacher), epochs=1).model
+    mean = model.student.data_preprocessor.mean
+    assert torch.equal(model.teacher.data_preprocessor.mean, mean)
+
+
 def test_resumed_equals_never_stopped(tmp_path):
     losses = dict(dino=dict(type='DINOLoss'), cpc=dict(type='ProtoCPCLoss'))
     whole = run(tmp_path / 'whole', config(losses)).model.state_dict()

@@ -1,8 +1,6 @@
 # Encoders of 8x8 digits: a ResNet-14 and a thin ResNet-8, heads to 32, 128
 # prototypes.
-head = dict(
-    type='ProjectionHead', num_layers=2, hidden_dim=64, out_dim=32
-)
+head = dict(type='ProjectionHead', num_layers=2, hidden_dim=64, out_dim=32)
 prototypes = dict(type='PrototypeHead', num_prototypes=128)
 teacher = dict(
     type='SelfSupervisedEncoder',

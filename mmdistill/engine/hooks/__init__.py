@@ -11,6 +11,7 @@ from mmdistill.engine.hooks.knn_hook import KNNHook
 from mmdistill.engine.hooks.model_hook import ModelHook
 from mmdistill.engine.hooks.momentum_update_hook import MomentumUpdateHook
 from mmdistill.engine.hooks.queue_hook import QueueHook
+from mmdistill.engine.hooks.ramp_up_hook import RampUpHook
 from mmdistill.engine.hooks.resume_state_hook import ResumeStateHook
 from mmdistill.engine.hooks.strict_load_hook import StrictLoadHook
 from mmdistill.engine.hooks.teacher_check_hook import TeacherCheckHook
@@ -25,6 +26,7 @@ __all__ = [
     'ModelHook',
     'MomentumUpdateHook',
     'QueueHook',
+    'RampUpHook',
     'ResumeStateHook',
     'StrictLoadHook',
     'TeacherCheckHook',

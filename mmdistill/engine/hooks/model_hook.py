@@ -10,6 +10,7 @@ from torch import nn
 
 from mmdistill.datasets import dataset_labels
 from mmdistill.datasets.sample_stream import index_samples
+from mmdistill.models.memories import FeatureQueue
 
 
 def unwrap(model: nn.Module) -> nn.Module:
@@ -65,6 +66,7 @@ class ModelHook(Hook):
         loader = runner.train_dataloader
         self._check_stages(runner.train_loop, model)
         self._check_uneven(loader)
+        self._check_queues(model, len(loader.dataset))
         self._check_unused(runner, model)
         least, name = model.min_samples()
         last = len(loader.sampler) % (loader.batch_size or 1)
@@ -111,6 +113,17 @@ class ModelHook(Hook):
                 'sizes, which memories cannot join on GPUs; set '
                 'train_dataloader.sampler.round_up=True'
             )
+
+    @staticmethod
+    def _check_queues(model: nn.Module, num_samples: int) -> None:
+        for name, module in model.named_modules():
+            if isinstance(module, FeatureQueue) and module.size > num_samples:
+                raise ValueError(
+                    f'the queue model.{name} keeps {module.size} rows, more '
+                    f'than the {num_samples} samples of the training dataset:'
+                    ' it would hold some of them twice; give it a smaller '
+                    'size'
+                )
 
     @staticmethod
     def _check_unused(runner, model: nn.Module) -> None:

@@ -20,7 +20,7 @@ class QueueHook(Hook):
             the rows of its checkpoint.
     Raises:
         ValueError: if the model has no queue, or prefill exceeds a queue's
-            size or the dataset.
+            size.
     Config:
         custom_hooks=[dict(type='QueueHook', prefill=2048)]
     """
@@ -59,11 +59,6 @@ class QueueHook(Hook):
                     f'QueueHook(prefill={self.prefill}) exceeds '
                     f'model.memories.{name}.size={queue.size}'
                 )
-        if self.prefill > len(runner.train_dataloader.dataset):
-            raise ValueError(
-                f'QueueHook(prefill={self.prefill}) exceeds the training '
-                f'dataset, {len(runner.train_dataloader.dataset)} samples'
-            )
         with seeded(runner.seed):
             for batch in self._batches(runner):
                 model.prefill(batch)

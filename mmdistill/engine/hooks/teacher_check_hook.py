@@ -33,7 +33,8 @@ class TeacherCheckHook(Hook):
 
     def before_train(self, runner) -> None:
         model = unwrap(runner.model)
-        if not hasattr(model, 'predict_teacher'):
+        teacher = getattr(model, 'teacher', None)
+        if teacher is None or not hasattr(model, 'predict_teacher'):
             if self.min_accuracy is None:
                 return
             raise ValueError(

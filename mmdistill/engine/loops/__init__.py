@@ -1,6 +1,16 @@
 """Training and validation loops."""
 
+from mmdistill.engine.loops.episode_loop import (
+    EpisodeTestLoop,
+    EpisodeValLoop,
+)
 from mmdistill.engine.loops.knn_loop import KNNTestLoop, KNNValLoop
 from mmdistill.engine.loops.staged_train_loop import StagedTrainLoop
 
-__all__ = ['KNNTestLoop', 'KNNValLoop', 'StagedTrainLoop']
+__all__ = [
+    'EpisodeTestLoop',
+    'EpisodeValLoop',
+    'KNNTestLoop',
+    'KNNValLoop',
+    'StagedTrainLoop',
+]

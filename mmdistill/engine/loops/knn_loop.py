@@ -1,20 +1,19 @@
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from mmengine.runner import TestLoop, ValLoop
+from torch import nn
 
 from mmdistill.datasets.sample_stream import index_samples
-from mmdistill.engine.hooks.model_hook import unwrap
 from mmdistill.engine.knn import KNNEvaluation
+from mmdistill.engine.loops.feature_loop import FeatureLoop
 from mmdistill.evaluation.knn import NEIGHBOURS
 from mmdistill.registry import LOOPS
 
 
-class _KNNLoop:
+class _KNNLoop(FeatureLoop):
     """What validation and testing by k-NN share."""
-
-    stage: str
 
     def __init__(
         self,
@@ -33,32 +32,11 @@ class _KNNLoop:
         )
         index_samples(self.dataloader)
 
-    def run(self) -> dict[str, float]:
-        """Classify all images by the bank; the metrics go to the hooks."""
-        call_hook = self.runner.call_hook
-        call_hook(f'before_{self.stage}')
-        call_hook(f'before_{self.stage}_epoch')
-        size = len(self.dataloader.dataset)
-        metrics = self.knn(unwrap(self.runner.model), self._batches(), size)
-        metrics.update(self.evaluator.evaluate(size))
-        call_hook(f'after_{self.stage}_epoch', metrics=metrics)
-        call_hook(f'after_{self.stage}')
-        return metrics
-
-    def _batches(self) -> Iterator[dict]:
-        """The dataloader's batches, those of the loop that hooks see."""
-        for i, batch in enumerate(self.dataloader):
-            if self.evaluator.metrics:
-                self.run_iter(i, batch)  # predictions, as in any other loop
-            else:
-                event = dict(batch_idx=i, data_batch=batch)
-                self.runner.call_hook(f'before_{self.stage}_iter', **event)
-                self.runner.call_hook(
-                    f'after_{self.stage}_iter',
-                    outputs=batch['data_samples'],
-                    **event,
-                )
-            yield batch
+    def measure(
+        self, model: nn.Module, batches: Iterable[dict], num_samples: int
+    ) -> dict[str, float]:
+        """Classify all images by the bank."""
+        return self.knn(model, batches, num_samples)
 
 
 @LOOPS.register_module()

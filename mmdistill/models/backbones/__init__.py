@@ -1,4 +1,4 @@
-"""The CIFAR zoo; ImageNet-size backbones are MMPretrain's own."""
+"""The CIFAR zoo and what MMPretrain has no backbone for."""
 
 from mmdistill.models.backbones.cifar_bottleneck_resnet import (
     CIFARBottleneckResNet,
@@ -10,6 +10,8 @@ from mmdistill.models.backbones.cifar_shufflenet_v1 import CIFARShuffleNetV1
 from mmdistill.models.backbones.cifar_shufflenet_v2 import CIFARShuffleNetV2
 from mmdistill.models.backbones.cifar_vgg import CIFARVGG
 from mmdistill.models.backbones.cifar_wide_resnet import CIFARWideResNet
+from mmdistill.models.backbones.conv_net4 import ConvNet4
+from mmdistill.models.backbones.regnet import RegNetY
 from mmdistill.models.backbones.zoo import CIFAR_ZOO, cifar_classifier
 
 __all__ = [
@@ -22,5 +24,7 @@ __all__ = [
     'CIFARVGG',
     'CIFARWideResNet',
     'CIFAR_ZOO',
+    'ConvNet4',
+    'RegNetY',
     'cifar_classifier',
 ]

@@ -1,8 +1,11 @@
-"""Classifiers that start from a trained backbone."""
+"""Classifiers that start from a trained backbone, or learn from episodes."""
 
 from mmdistill.models.classifiers.linear_probe import LinearProbe
+from mmdistill.models.classifiers.prototypical_network import (
+    PrototypicalNetwork,
+)
 from mmdistill.models.classifiers.transfer_classifier import (
     TransferClassifier,
 )
 
-__all__ = ['LinearProbe', 'TransferClassifier']
+__all__ = ['LinearProbe', 'PrototypicalNetwork', 'TransferClassifier']

@@ -31,6 +31,8 @@ class TransferClassifier(ImageClassifier):
             self-supervised encoder (``backbone.…``). Every tensor of the
             backbone, and of a neck that has any, comes from it. It is read
             when training starts; tests of the trained classifier do without.
+        part: whose backbone a full checkpoint gives: 'student', or 'teacher'
+            where that learnt too (OSS, the momentum copy of DINO).
         kwargs: further arguments of ImageClassifier.
     Raises:
         FileNotFoundError, CheckpointError: when training starts, if there is
@@ -51,10 +53,12 @@ class TransferClassifier(ImageClassifier):
         neck: dict | nn.Module | None = None,
         head: dict | nn.Module | None = None,
         checkpoint: str | None = None,
+        part: str = 'student',
         **kwargs: Any,
     ) -> None:
         super().__init__(backbone, neck, head, **kwargs)
         self.checkpoint = checkpoint
+        self.part = part
 
     def init_weights(self) -> None:
         """Initialise what learns from scratch, and load the rest."""
@@ -80,7 +84,7 @@ class TransferClassifier(ImageClassifier):
             )
         state = state_dict_of(load_file(path), path)
         rooms = sorted({key.split('.')[0] for key in state})
-        inner = 'student.'
+        inner = f'{self.part}.'
         if any(key.startswith(inner) for key in state):
             state = {
                 key.removeprefix(inner): value
@@ -101,7 +105,7 @@ class TransferClassifier(ImageClassifier):
             self,
             {**own, **given},
             f'the checkpoint {path!r}',
-            f'Its keys begin with {rooms[:8]}; those of "student.backbone" or '
+            f'Its keys begin with {rooms[:8]}; those of "{inner}backbone" or '
             '"backbone" are taken. Set model.backbone to the network of the '
             'file, or model.checkpoint to a file of this network.',
             whole=True,

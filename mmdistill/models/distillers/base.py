@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
 import torch
+from mmengine.logging import print_log
 from mmengine.model import BaseModel
 from mmpretrain.models.heads import ClsHead
 from torch import Tensor, nn
@@ -116,18 +118,36 @@ class BaseDistiller(BaseModel):
         return fields
 
     def task_loss(
-        self, logits: Tensor, data_samples: Sequence, label: Tensor | None
+        self,
+        logits: Tensor | None,
+        data_samples: Sequence,
+        label: Tensor | None,
+        feature: Tensor | None = None,
     ) -> Tensor:
-        """The head's own loss, as the mean over labelled rows (0 for none).
+        """What the student would learn alone: its head's own loss.
 
-        With several processes it is their joined batch's mean once DDP has
-        averaged the gradients.
+        It is the mean over labelled rows (0 for none). With several processes
+        it is their joined batch's mean once DDP has averaged the gradients.
+
+        A student of few-shot episodes (`PrototypicalNetwork`) learns from its
+        feature, too, or without a head from nothing else.
         """
         if label is None:
             raise ValueError(
                 'the task loss needs labels but no sample of this batch has '
                 'one; use a labelled dataset or set model.task_weight=0'
             )
+        episode_loss = getattr(self.student, 'episode_loss', None)
+        if episode_loss is None:
+            return self._head_loss(logits, data_samples, label)
+        loss = episode_loss(feature, label)
+        if logits is not None:
+            loss = loss + self._head_loss(logits, data_samples, label)
+        return loss
+
+    def _head_loss(
+        self, logits: Tensor, data_samples: Sequence, label: Tensor
+    ) -> Tensor:
         head = self.student.head
         known = (label >= 0).float()
         count = all_reduce_sum(known.sum()) / world_size()
@@ -145,6 +165,8 @@ class BaseDistiller(BaseModel):
     def check_task_head(self) -> None:
         """Raise if the student's head keeps its loss to itself."""
         head = getattr(self.student, 'head', None)
+        if head is None and hasattr(self.student, 'episode_loss'):
+            return
         if not isinstance(head, ClsHead) or (
             type(head)._get_loss is not ClsHead._get_loss
         ):
@@ -181,6 +203,15 @@ class BaseDistiller(BaseModel):
                 )
             for bank in banks:
                 bank.learn(num_samples, labels)
+            wanted = getattr(loss, 'num_negatives', 0)
+            if banks and wanted > banks[0].fewest_negatives:
+                print_log(
+                    f'losses.{name}.num_negatives={wanted}, but some sample '
+                    f'has only {banks[0].fewest_negatives} negatives: they '
+                    'are drawn with replacement, many of them several times',
+                    logger='current',
+                    level=logging.WARNING,
+                )
 
     def min_samples(self) -> tuple[int, str]:
         """The smallest batch that every loss takes, and the loss it is for."""

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mmdistill.models.distillers.offline import OfflineDistiller
 from mmdistill.models.distillers.pair import TASK
+from mmdistill.models.distillers.wiring import refuse_first_stage
 from mmdistill.models.losses.infonce import InfoNCELoss
 from mmdistill.models.losses.prediction import PredictionLoss
 from mmdistill.models.memories import FeatureQueue
@@ -91,16 +92,7 @@ class CoCoRD(OfflineDistiller):
                 'CoCoRD takes contrastive_encoder and cognate_encoder from '
                 f'{ENCODERS}, not both None; got {encoders}'
             )
-        staged = [
-            name
-            for name, loss in self.losses.items()
-            if 1 in getattr(loss, 'stages', ())
-        ]
-        if staged:
-            raise ValueError(
-                f'CoCoRD has no first stage, which losses {staged} need; use '
-                'them in an OfflineDistiller'
-            )
+        refuse_first_stage(self.losses, 'CoCoRD')
         self.contrastive_encoder, self.cognate_encoder = encoders
         self.symmetric = symmetric and cognate_encoder is not None
         self._build_heads(
@@ -162,7 +154,10 @@ class CoCoRD(OfflineDistiller):
         losses = {}
         if self.task_weight:
             losses[TASK] = self.task_weight * self.task_loss(
-                student[0].logits, data_samples, fields.get('label')
+                student[0].logits,
+                data_samples,
+                fields.get('label'),
+                student[0].feature,
             )
         if self.contrastive_encoder is not None:
             key = keys[self.contrastive_encoder][0]

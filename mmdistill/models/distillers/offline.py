@@ -1,27 +1,19 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import torch
 from torch import nn
 
-from mmdistill.models.distillers.base import _build, _preprocessor
+from mmdistill.models.distillers.base import _preprocessor
 from mmdistill.models.distillers.pair import PairDistiller
-from mmdistill.models.distillers.preprocessor import PairPreprocessor
-from mmdistill.models.distillers.teacher import (
-    fingerprint,
-    freeze,
-    is_missing_file,
-    load_teacher,
-)
+from mmdistill.models.distillers.teacher import FrozenTeacher
 from mmdistill.models.representation import RepresentationReader
 from mmdistill.registry import MODELS
 
 
 @MODELS.register_module()
-class OfflineDistiller(PairDistiller):
+class OfflineDistiller(FrozenTeacher, PairDistiller):
     """A student learns from a frozen teacher by any mixture of losses.
 
     total = task_weight * task + sum of the losses; each is logged under its
@@ -30,8 +22,7 @@ class OfflineDistiller(PairDistiller):
     global views only (see `PairDistiller`). Samples labelled -1 count for
     every loss but the task's.
 
-    The teacher is not a submodule: optimizer, ``state_dict``, ``train``,
-    ``init_weights`` and DDP never see it. It follows the student's device.
+    The teacher is not a submodule, see `FrozenTeacher`.
 
     Args:
         student, teacher: MMPretrain classifiers or `SelfSupervisedEncoder`,
@@ -97,12 +88,7 @@ class OfflineDistiller(PairDistiller):
             )
         if teacher_prototypes == 'new' and 'prototypes' in teacher:
             teacher = {**teacher, 'prototypes': None}
-        # Past nn.Module's registration of submodules, on purpose.
-        self.__dict__['teacher'] = freeze(_build(teacher))
-        self.teacher_ckpt = teacher_ckpt
-        self._teacher_ready = False
-        if not is_missing_file(teacher_ckpt):
-            self.prepare_teacher()
+        self._take_teacher(teacher, teacher_ckpt)
         self._read_student = RepresentationReader(
             self.student, 'model.student'
         )
@@ -136,39 +122,6 @@ class OfflineDistiller(PairDistiller):
         # init_weights passes it by: the hook copies what the student has.
         self.teacher_prototypes._is_init = True
         self._read_teacher.prototypes = self.teacher_prototypes
-
-    def prepare_teacher(self) -> None:
-        """Load the teacher's file if that was not done yet."""
-        if self._teacher_ready:
-            return
-        load_teacher(self.teacher, self.teacher_ckpt)
-        freeze(self.teacher)
-        self._teacher_ready = True
-
-    # The teacher stays outside the module tree -----------------------------
-    def _apply(self, fn: Callable, *args: Any, **kwargs: Any) -> nn.Module:
-        super()._apply(fn, *args, **kwargs)
-        self.teacher._apply(fn)
-        return self
-
-    def init_weights(self) -> None:
-        """Initialise the student; from here on the teacher must be there."""
-        self.prepare_teacher()
-        super().init_weights()
-
-    @torch.no_grad()
-    def predict_teacher(self, data: dict) -> list:
-        """The teacher's predictions for a batch of the dataloader."""
-        prepared = self.data_preprocessor(data, False)
-        inputs = prepared['inputs']
-        for module in self.data_preprocessor.modules():
-            if isinstance(module, PairPreprocessor):
-                inputs = module.teacher_inputs(data, False)
-        return self.teacher(inputs, prepared['data_samples'], mode='predict')
-
-    def teacher_fingerprint(self) -> str:
-        """Hash of the teacher's weights, kept in checkpoints."""
-        return fingerprint(self.teacher)
 
     # One step ---------------------------------------------------------------
     def set_stage(self, stage: int) -> None:

@@ -88,17 +88,7 @@ class PairDistiller(BaseDistiller):
         teacher_input_size: Sequence[int] | None = None,
     ) -> None:
         """Build losses and memories that fit what the two models give."""
-        if not losses and not self.task_weight:
-            raise ValueError(
-                'model.losses is empty and model.task_weight is '
-                '0: there is nothing to learn'
-            )
-        taken = {TOTAL, TASK} & set(losses)
-        if taken:
-            raise ValueError(
-                f'a loss may not be named {sorted(taken)}: the '
-                'log uses it; rename it in model.losses'
-            )
+        self._check_names(losses)
         with_maps = wants_maps(losses)
         student = Side('student', self._read_student, input_size, with_maps)
         teacher = Side(
@@ -147,6 +137,19 @@ class PairDistiller(BaseDistiller):
             }
         )
 
+    def _check_names(self, losses: dict) -> None:
+        if not losses and not self.task_weight:
+            raise ValueError(
+                'model.losses is empty and model.task_weight is '
+                '0: there is nothing to learn'
+            )
+        taken = {TOTAL, TASK} & set(losses)
+        if taken:
+            raise ValueError(
+                f'a loss may not be named {sorted(taken)}: the '
+                'log uses it; rename it in model.losses'
+            )
+
     # One step ---------------------------------------------------------------
     def loss(
         self,
@@ -174,7 +177,10 @@ class PairDistiller(BaseDistiller):
         losses = {}
         if self.task_weight and self.stage == 2:
             losses[TASK] = self.task_weight * self.task_loss(
-                student[0].logits, data_samples, fields.get('label')
+                student[0].logits,
+                data_samples,
+                fields.get('label'),
+                student[0].feature,
             )
         for name in active:
             losses[name] = self._compare(name, student, teacher, fields)
@@ -210,10 +216,19 @@ class PairDistiller(BaseDistiller):
         teacher: Sequence[Representation],
         fields: dict[str, Tensor],
     ) -> Tensor:
-        loss, edge = self.losses[name], self._edges[name]
+        loss = self.losses[name]
         s, t = self._select(name, student, teacher)
+        value = in_full_precision(loss, s, t, **self._needed(name, fields))
+        if self.training and hasattr(loss, 'remember'):
+            rows = loss.remember(s, t)
+            after_backward(value, lambda: self._enqueue(rows))
+        return value
+
+    def _needed(self, name: str, fields: dict[str, Any]) -> dict[str, Any]:
+        """What a loss names in ``needs``, of a batch and of the memories."""
+        loss = self.losses[name]
         needed = {}
-        for need in edge.needs:
+        for need in getattr(loss, 'needs', ()):
             if need in self.memories:
                 needed[need] = self.memories[need].features
             elif need in fields:
@@ -225,11 +240,7 @@ class PairDistiller(BaseDistiller):
                     f'gives it and PackInputs with {need!r} among its '
                     'meta_keys'
                 )
-        value = _in_full_precision(loss, s, t, needed)
-        if self.training and hasattr(loss, 'remember'):
-            rows = loss.remember(s, t)
-            after_backward(value, lambda: self._enqueue(rows))
-        return value
+        return needed
 
     def _select(
         self,
@@ -288,11 +299,9 @@ def check_dropout(model: nn.Module, name: str) -> None:
 
 
 @full_precision
-def _in_full_precision(
-    loss: nn.Module, student: Any, teacher: Any, needed: dict[str, Tensor]
-) -> Tensor:
+def in_full_precision(loss: nn.Module, *args: Any, **needed: Any) -> Tensor:
     """Also losses that do not see to it themselves run in float32."""
-    return loss(student, teacher, **needed)
+    return loss(*args, **needed)
 
 
 def _reads_student(loss: nn.Module) -> bool:

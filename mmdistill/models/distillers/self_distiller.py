@@ -64,6 +64,14 @@ class SelfDistiller(PairDistiller):
         if teacher is None:
             self.teacher = copy.deepcopy(self.student)
         else:
+            if isinstance(teacher, dict) and self.student_cfg is not None:
+                # Its buffers, too, must pair up with the student's.
+                teacher = {
+                    **teacher,
+                    'data_preprocessor': copy.deepcopy(
+                        self.student_cfg.get('data_preprocessor')
+                    ),
+                }
             self.teacher = _build(teacher)
         self.teacher.requires_grad_(False)
         # init_weights passes it by: the hook copies what the student has.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from mmengine.logging import MMLogger, print_log
@@ -12,6 +14,66 @@ from mmengine.runner.checkpoint import _load_checkpoint
 from torch import Tensor, nn
 
 from mmdistill.engine.checkpoint import load_strictly, state_dict_of
+from mmdistill.models.distillers.base import _build
+from mmdistill.models.distillers.preprocessor import PairPreprocessor
+
+
+class FrozenTeacher:
+    """The part of a distiller that holds a frozen teacher, or none.
+
+    The teacher is not a submodule: optimizer, ``state_dict``, ``train``,
+    ``init_weights`` and DDP never see it. It follows the student's device.
+    Its file is read at once if it is there, else when training starts.
+
+    Attributes:
+        teacher: the model, or None.
+        teacher_ckpt: its weights.
+    """
+
+    def _take_teacher(
+        self, teacher: dict | nn.Module | None, ckpt: str | None
+    ) -> None:
+        if teacher is not None:
+            teacher = freeze(_build(teacher))
+        # Past nn.Module's registration of submodules, on purpose.
+        self.__dict__['teacher'] = teacher
+        self.teacher_ckpt = ckpt
+        self._teacher_ready = teacher is None
+        if not is_missing_file(ckpt):
+            self.prepare_teacher()
+
+    def prepare_teacher(self) -> None:
+        """Load the teacher's file if that was not done yet."""
+        if self._teacher_ready:
+            return
+        load_teacher(self.teacher, self.teacher_ckpt)
+        freeze(self.teacher)
+        self._teacher_ready = True
+
+    def _apply(self, fn: Callable, *args: Any, **kwargs: Any) -> nn.Module:
+        super()._apply(fn, *args, **kwargs)
+        if self.teacher is not None:
+            self.teacher._apply(fn)
+        return self
+
+    def init_weights(self) -> None:
+        """Initialise what learns; from here on the teacher must be there."""
+        self.prepare_teacher()
+        super().init_weights()
+
+    @torch.no_grad()
+    def predict_teacher(self, data: dict) -> list:
+        """The teacher's predictions for a batch of the dataloader."""
+        prepared = self.data_preprocessor(data, False)
+        inputs = prepared['inputs']
+        for module in self.data_preprocessor.modules():
+            if isinstance(module, PairPreprocessor):
+                inputs = module.teacher_inputs(data, False)
+        return self.teacher(inputs, prepared['data_samples'], mode='predict')
+
+    def teacher_fingerprint(self) -> str | None:
+        """Hash of the teacher's weights, kept in checkpoints."""
+        return None if self.teacher is None else fingerprint(self.teacher)
 
 
 def freeze(model: nn.Module) -> nn.Module:

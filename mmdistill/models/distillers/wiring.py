@@ -20,6 +20,8 @@ from mmdistill.registry import MODELS
 LEVELS = tuple(field.name for field in fields(Representation))
 #: What the distiller can hand a loss from every batch.
 BATCH_FIELDS = ('label', 'sample_idx')
+#: What an `OnlineDistiller` can hand a loss besides.
+PEER_FIELDS = ('features', 'shared')
 
 
 class Side:
@@ -146,12 +148,12 @@ def build_loss(
     """
     who = f'losses.{name}'
     cls = _class_of(who, cfg)
-    level = _level_of(cls, cfg)
-    if level not in LEVELS:
+    if compares_peers(name, cfg):
         raise ValueError(
-            f'{who} ({cls.__name__}) must name its level, one '
-            f'of {LEVELS}, as a class attribute; got {level!r}'
+            f'{who} ({cls.__name__}) compares peers that learn together, not '
+            "a student with a teacher; use model.type='OnlineDistiller'"
         )
+    level = _checked_level(who, cls, cfg, LEVELS)
     for side in (student, teacher):
         if level not in side.levels():
             raise ValueError(
@@ -184,16 +186,39 @@ def build_loss(
             'model.student.head.num_classes and model.teacher.head.'
             'num_classes alike, or use a loss of another level'
         )
-    if isinstance(cfg, nn.Module):
-        loss = cfg
-    else:
-        known = inspect.signature(cls).parameters
-        loss = MODELS.build(
-            {**{k: v for k, v in inferred.items() if k in known}, **cfg}
-        )
+    loss = _build_part(cls, cfg, inferred)
     edge = Edge(level, tuple(getattr(loss, 'needs', ())), maps)
-    _check_arguments(who, loss, edge)
+    _check_arguments(who, loss)
     return loss, edge
+
+
+def compares_peers(name: str, cfg: dict | nn.Module) -> bool:
+    """Whether a loss takes the tensors of all peers, see `PeerLoss`."""
+    return getattr(_class_of(f'losses.{name}', cfg), 'compares_peers', False)
+
+
+def build_peer_loss(
+    name: str, cfg: dict | nn.Module, inferred: Mapping[str, Any]
+) -> nn.Module:
+    """Build a loss among peers, or say what it lacks.
+
+    Args:
+        inferred: arguments that the config may leave out.
+    Raises:
+        ValueError: if its level or its needs are none that peers have.
+    """
+    who = f'losses.{name}'
+    cls = _class_of(who, cfg)
+    _checked_level(who, cls, cfg, ('feature', 'logits'))
+    loss = _build_part(cls, cfg, inferred)
+    _check_arguments(who, loss)
+    unknown = set(getattr(loss, 'needs', ())) - {*BATCH_FIELDS, *PEER_FIELDS}
+    if unknown:
+        raise ValueError(
+            f'{who} ({cls.__name__}) needs {sorted(unknown)}; a loss among '
+            f'peers can have {BATCH_FIELDS + PEER_FIELDS}'
+        )
+    return loss
 
 
 def check_stages(losses: Mapping[str, nn.Module]) -> None:
@@ -209,6 +234,20 @@ def check_stages(losses: Mapping[str, nn.Module]) -> None:
             f'losses {before} compare maps from before the activation in '
             f'the first stage and {sorted(set(first) - set(before))} from '
             'behind it; one pass cannot give both, use them in two runs'
+        )
+
+
+def refuse_first_stage(losses: Mapping[str, nn.Module], scheme: str) -> None:
+    """Raise if losses begin with a stage that a scheme does not have."""
+    staged = [
+        name
+        for name, loss in losses.items()
+        if 1 in getattr(loss, 'stages', ())
+    ]
+    if staged:
+        raise ValueError(
+            f'{scheme} has no first stage, which losses {staged} need; use '
+            'them in an OfflineDistiller'
         )
 
 
@@ -280,6 +319,30 @@ def _loss_names() -> list[str]:
     )
 
 
+def _build_part(
+    cls: type, cfg: dict | nn.Module, inferred: Mapping[str, Any]
+) -> nn.Module:
+    """A loss whose config may leave out what is inferred."""
+    if isinstance(cfg, nn.Module):
+        return cfg
+    known = inspect.signature(cls).parameters
+    return MODELS.build(
+        {**{k: v for k, v in inferred.items() if k in known}, **cfg}
+    )
+
+
+def _checked_level(
+    who: str, cls: type, cfg: dict | nn.Module, levels: Sequence[str]
+) -> str:
+    level = _level_of(cls, cfg)
+    if level not in levels:
+        raise ValueError(
+            f'{who} ({cls.__name__}) must name its level, one '
+            f'of {tuple(levels)}, as a class attribute; got {level!r}'
+        )
+    return level
+
+
 def _level_of(cls: type, cfg: dict | nn.Module) -> str | None:
     if isinstance(cfg, nn.Module):
         return getattr(cfg, 'level', None)
@@ -322,10 +385,10 @@ def _paired_maps(
     return chosen
 
 
-def _check_arguments(who: str, loss: nn.Module, edge: Edge) -> None:
+def _check_arguments(who: str, loss: nn.Module) -> None:
     known = inspect.signature(loss.forward).parameters
     takes_any = any(p.kind is p.VAR_KEYWORD for p in known.values())
-    unknown = [need for need in edge.needs if need not in known]
+    unknown = [n for n in getattr(loss, 'needs', ()) if n not in known]
     if unknown and not takes_any:
         raise ValueError(
             f'{who} ({type(loss).__name__}) names {unknown} in needs, but '

@@ -4,9 +4,12 @@ from mmdistill.models.losses.ab import ABLoss
 from mmdistill.models.losses.at import ATLoss
 from mmdistill.models.losses.base import DistillLoss
 from mmdistill.models.losses.cc import CCLoss
+from mmdistill.models.losses.cl_ilr import CLILRLoss
 from mmdistill.models.losses.compress import CompRessLoss
 from mmdistill.models.losses.crd import CRDLoss
 from mmdistill.models.losses.dino import DINOLoss
+from mmdistill.models.losses.dml import DMLLoss
+from mmdistill.models.losses.ensemble_kd import EnsembleKDLoss
 from mmdistill.models.losses.fsp import FSPLoss
 from mmdistill.models.losses.ft import FTLoss
 from mmdistill.models.losses.gckt import GCKTLoss
@@ -14,10 +17,16 @@ from mmdistill.models.losses.hint import HintLoss
 from mmdistill.models.losses.infonce import InfoNCELoss
 from mmdistill.models.losses.kd import KDLoss
 from mmdistill.models.losses.lckt import LCKTLoss
+from mmdistill.models.losses.mcl import MCLLoss
 from mmdistill.models.losses.nst import NSTLoss
+from mmdistill.models.losses.okddip import OKDDipLoss
+from mmdistill.models.losses.one import ONELoss
+from mmdistill.models.losses.peers import PeerLoss
 from mmdistill.models.losses.pkt import PKTLoss
 from mmdistill.models.losses.prediction import PredictionLoss
 from mmdistill.models.losses.protocpc import ProtoCPCLoss
+from mmdistill.models.losses.prototypical import PrototypicalLoss
+from mmdistill.models.losses.regression import FeatureRegressionLoss
 from mmdistill.models.losses.rkd import RKDLoss
 from mmdistill.models.losses.seed import SEEDLoss
 from mmdistill.models.losses.sp import SPLoss
@@ -28,10 +37,13 @@ __all__ = [
     'ABLoss',
     'ATLoss',
     'CCLoss',
+    'CLILRLoss',
     'CRDLoss',
     'CompRessLoss',
     'DINOLoss',
+    'DMLLoss',
     'DistillLoss',
+    'EnsembleKDLoss',
     'FSPLoss',
     'FTLoss',
     'GCKTLoss',
@@ -39,11 +51,17 @@ __all__ = [
     'InfoNCELoss',
     'KDLoss',
     'LCKTLoss',
+    'MCLLoss',
     'NSTLoss',
+    'OKDDipLoss',
+    'ONELoss',
     'PKTLoss',
+    'PeerLoss',
     'PredictionLoss',
     'ProtoCPCLoss',
+    'PrototypicalLoss',
     'RKDLoss',
+    'FeatureRegressionLoss',
     'SEEDLoss',
     'SPLoss',
     'SwappedPredictionLoss',

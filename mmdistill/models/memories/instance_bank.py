@@ -120,6 +120,11 @@ class InstanceBank(nn.Module):
             int(self.class_count.max()) if len(labelled) else 1
         )
 
+    @property
+    def fewest_negatives(self) -> int:
+        """How many samples are of other classes than the largest one."""
+        return len(self) - self._largest_class
+
     def draw_negatives(
         self, sample_idx: Tensor, count: int, label: Tensor | None = None
     ) -> Tensor:

@@ -96,7 +96,14 @@ def test_start_epoch(tmp_path):
     assert lengths == [0, 0, 0, 0, 32, 64]
 
 
-@pytest.mark.parametrize('prefill, message', [(65, 'size=64'), (97, 'exc')])
+def test_queue_larger_than_the_dataset(tmp_path):
+    cfg = with_queue(tmp_path)
+    cfg.model.memories.negatives.size = 97
+    with pytest.raises(ValueError, match='memories.negatives keeps 97 rows'):
+        Runner.from_cfg(cfg).train()
+
+
+@pytest.mark.parametrize('prefill, message', [(65, 'size=64'), (97, 'keeps')])
 def test_prefill_too_large(tmp_path, prefill, message):
     cfg = with_queue(tmp_path, prefill=prefill)
     if prefill == 97:

@@ -9,7 +9,7 @@ from mmdistill.models.distillers.wiring import LEVELS, _loss_names
 from mmdistill.models.memories import InstanceBank
 from mmdistill.registry import MODELS
 
-N, DIM, CLASSES, SAMPLES = 8, 12, 10, 40
+N, DIM, CLASSES, SAMPLES, PEERS = 8, 12, 10, 40, 3
 # Widths of the student's and of the teacher's maps; some losses are choosy.
 CHANNELS = dict(FSPLoss=((4, 8), (4, 8)), FTLoss=((8,), (12,)))
 DEFAULT_CHANNELS = (4, 8), (6, 12)
@@ -18,6 +18,7 @@ DEFAULT_CHANNELS = (4, 8), (6, 12)
 def build(name: str, **kwargs) -> torch.nn.Module:
     widths = dict(student_dim=DIM, teacher_dim=DIM, num_samples=SAMPLES)
     widths.update(num_negatives=16, num_prototypes=CLASSES)
+    widths.update(num_peers=PEERS, feature_dim=DIM, shared_dim=DIM)
     student, teacher = CHANNELS.get(name, DEFAULT_CHANNELS)
     widths.update(student_channels=student, teacher_channels=teacher)
     cls = MODELS.get(name)
@@ -42,7 +43,9 @@ def inputs(loss, dtype=torch.float32) -> tuple[list, list, dict]:
         )
     else:
         width = CLASSES if loss.level == 'logits' else DIM
-        student, teacher = [random(N, width)], [random(N, width)]
+        count = PEERS if compares_peers(loss) else 1
+        student = [random(N, width) for _ in range(count)]
+        teacher = [random(N, width)]
     student = [x.requires_grad_() for x in student]
     fields = dict(
         label=torch.arange(N) % 4,
@@ -50,11 +53,24 @@ def inputs(loss, dtype=torch.float32) -> tuple[list, list, dict]:
     )
     for queue in ('negatives', 'queue', 'student_queue', 'teacher_queue'):
         fields[queue] = torch.nn.functional.normalize(random(20, DIM))
+    fields['features'] = [random(N, DIM) for _ in range(PEERS)]
+    fields['shared'] = random(N, DIM)
     return student, teacher, {need: fields[need] for need in loss.needs}
+
+
+def compares_peers(loss) -> bool:
+    return getattr(loss, 'compares_peers', False)
+
+
+def gradients(tensors) -> list:
+    """Of those that learn: EnsembleKDLoss teaches the last peer alone."""
+    return [x.grad for x in tensors if x.grad is not None]
 
 
 def call(loss, student, teacher, needed):
     torch.manual_seed(2)  # negatives
+    if compares_peers(loss):
+        return loss(student, **needed)
     if loss.level == 'maps':
         return loss(student, teacher, **needed)
     return loss(student[0], teacher[0], **needed)
@@ -63,7 +79,8 @@ def call(loss, student, teacher, needed):
 def test_there_are_losses():
     names = (
         'KD Hint AT SP CC VID RKD PKT AB FT FSP NST CRD GCKT LCKT ProtoCPC '
-        'InfoNCE Prediction DINO SEED CompRess SwappedPrediction'
+        'InfoNCE Prediction DINO SEED CompRess SwappedPrediction MCL '
+        'EnsembleKD DML CLILR ONE OKDDip'
     )
     assert {f'{n}Loss' for n in names.split()} <= set(_loss_names())
 
@@ -85,7 +102,7 @@ def test_weight_scales_exactly(name, weight):
         assert value.shape == () and value.dtype == torch.float32
         value.backward()
         values.append(value.detach())
-        grads.append([x.grad for x in student])
+        grads.append(gradients(student))
     assert values[0] != 0
     assert values[1] == weight * values[0]
     for one, scaled in zip(*grads, strict=True):
@@ -103,8 +120,8 @@ def test_bfloat16_autocast(name):
         value = call(loss, half, [x.bfloat16() for x in teacher], needed)
     value.backward()
     assert value.dtype == torch.float32 and value.isfinite()
-    assert all(x.grad.isfinite().all() for x in half)
-    assert any(x.grad.abs().sum() > 0 for x in half)
+    assert all(grad.isfinite().all() for grad in gradients(half))
+    assert any(grad.abs().sum() > 0 for grad in gradients(half))
 
     # The same numbers without autocast: nothing may run in half precision.
     torch.manual_seed(0)
@@ -123,7 +140,7 @@ def test_zero_vectors_give_no_nan(name):
     value = call(loss, student, teacher, needed)
     value.backward()
     assert value.isfinite()
-    assert all(x.grad.isfinite().all() for x in student)
+    assert all(grad.isfinite().all() for grad in gradients(student))
 
 
 @pytest.mark.parametrize('name', _loss_names())
@@ -143,10 +160,10 @@ def test_large_half_scores(name, dtype):
     """Scores of +-1000 over small temperatures, against double precision."""
     values, grads = [], []
     for precision in (dtype, torch.float64):
-        loss = build(name).to(
-            torch.float64 if precision == torch.float64 else torch.float32
-        )
-        student, teacher, needed = inputs(loss)
+        parts = torch.promote_types(precision, torch.float32)
+        torch.manual_seed(0)
+        loss = build(name).to(parts)
+        student, teacher, needed = inputs(loss, parts)
         student, teacher = (
             [(x.detach() * 1000).clamp(-1000, 1000).to(dtype).to(precision)
              for x in side] for side in (student, teacher))  # fmt: skip
@@ -154,7 +171,7 @@ def test_large_half_scores(name, dtype):
         value = call(loss, student, teacher, needed)
         value.backward()
         values.append(value.detach().double())
-        grads.append(student[0].grad)
+        grads.append(student[-1].grad)
     assert values[0].isfinite() and grads[0].isfinite().all()
     torch.testing.assert_close(values[0], values[1], rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(grads[0], grads[1].to(dtype))

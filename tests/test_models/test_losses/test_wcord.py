@@ -3,8 +3,11 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers import tiny_classifier
 
+from mmdistill.models.distillers import base
 from mmdistill.models.losses import CRDLoss, GCKTLoss, LCKTLoss
+from mmdistill.registry import MODELS
 
 SIZES = dict(student_dim=6, teacher_dim=9, embed_dim=5, num_samples=40,
              num_negatives=7)  # fmt: skip
@@ -232,3 +235,27 @@ def test_the_memory_does_not_grow_with_the_dataset():
     loss = CRDLoss(**QUEUED)
     sizes = {name: len(x) for name, x in loss.named_buffers() if x.ndim > 1}
     assert set(sizes.values()) == {8}
+
+
+def test_more_negatives_than_there_are_is_said(monkeypatch):
+    """Of the largest class there are fewest: 40 samples, 31 of class 0."""
+    said = []
+    monkeypatch.setattr(base, 'print_log', lambda text, **_: said.append(text))
+    model = MODELS.build(
+        dict(
+            type='OfflineDistiller',
+            student=tiny_classifier(),
+            teacher=tiny_classifier(),
+            losses=dict(crd=dict(type='CRDLoss', num_negatives=10)),
+            input_size=(1, 8, 8),
+        )
+    )
+    labels = torch.zeros(40, dtype=torch.long)
+    labels[31:] = torch.arange(9) + 1
+    model.learn_dataset(40, labels)
+    (text,) = said
+    assert 'losses.crd.num_negatives=10' in text and 'only 9' in text
+    drawn = model.losses['crd'].bank_student.draw_negatives(
+        torch.tensor([0]), 50, torch.tensor([0])
+    )
+    assert set(drawn.flatten().tolist()) == set(range(31, 40))

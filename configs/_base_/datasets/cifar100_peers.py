@@ -1,0 +1,8 @@
+# CIFAR-100 as ever; beside the leader's accuracy those of all peers and of
+# their ensemble, and how often peers disagree.
+_base_ = './cifar100.py'
+val_evaluator = [
+    dict(type='Accuracy', topk=(1, 5)),
+    dict(type='PeerAccuracy'),
+]
+test_evaluator = val_evaluator

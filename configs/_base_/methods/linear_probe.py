@@ -1,0 +1,2 @@
+# A linear classifier on the features of a frozen backbone.
+method = dict(type='LinearProbe')

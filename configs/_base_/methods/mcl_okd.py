@@ -1,0 +1,16 @@
+# MCL-OKD, eq. 12: T = 3, beta = 0.025 and, on CIFAR-100, tau = 0.1.
+method = dict(
+    task_weight=1.0,
+    losses=dict(
+        ensemble=dict(type='EnsembleKDLoss', temperature=3.0),
+        mcl=dict(
+            type='MCLLoss',
+            embed_dim=128,
+            num_negatives=16384,
+            temperature=0.1,
+            momentum=0.5,
+            pattern='full',
+            loss_weight=0.025,
+        ),
+    ),
+)

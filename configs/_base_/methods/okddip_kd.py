@@ -1,0 +1,20 @@
+# OKDDip with a teacher of the leader (MCL-OKD, Table 4), weighted as in
+# mcl_okd_kd.py.
+method = dict(
+    task_weight=1.0,
+    losses=dict(
+        okddip=dict(
+            type='OKDDipLoss', reduction=8, temperature=3.0, loss_weight=1.0
+        ),
+        kd=dict(type='KDLoss', temperature=4.0, loss_weight=1.0),
+    ),
+)
+# The weight of the loss grows for 80 epochs, as in the authors' code.
+method_hooks = [
+    dict(
+        type='RampUpHook',
+        attribute='losses.okddip.loss_weight',
+        end=1.0,
+        epochs=80,
+    )
+]

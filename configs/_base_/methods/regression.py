@@ -1,0 +1,6 @@
+# Reg: regress the teacher's normalised pooled feature.
+method = dict(
+    student=dict(head=None, prototypes=None),
+    teacher=dict(prototypes=None),
+    losses=dict(reg=dict(type='FeatureRegressionLoss', batch_norm=False)),
+)

@@ -1,0 +1,17 @@
+# An EfficientNet-B0, trained without labels, and a classifier for ImageNet.
+backbone = dict(type='EfficientNet', arch='b0')
+neck = dict(type='GlobalAveragePooling')
+model = dict(
+    type='TransferClassifier',
+    backbone=backbone,
+    neck=neck,
+    head=dict(
+        type='LinearClsHead',
+        num_classes=1000,
+        in_channels=1280,
+        init_cfg=dict(type='Normal', layer='Linear', std=0.01),
+    ),
+    # Say which on the command line:
+    # --cfg-options model.checkpoint=work_dirs/<run>/student.pth
+    checkpoint='work_dirs/pretrained/efficientnet_b0.pth',
+)

@@ -1,0 +1,17 @@
+# A ResNet-50, trained without labels, and a classifier for ImageNet.
+backbone = dict(type='ResNet', depth=50)
+neck = dict(type='GlobalAveragePooling')
+model = dict(
+    type='TransferClassifier',
+    backbone=backbone,
+    neck=neck,
+    head=dict(
+        type='LinearClsHead',
+        num_classes=1000,
+        in_channels=2048,
+        init_cfg=dict(type='Normal', layer='Linear', std=0.01),
+    ),
+    # Say which on the command line:
+    # --cfg-options model.checkpoint=work_dirs/<run>/student.pth
+    checkpoint='work_dirs/pretrained/resnet50.pth',
+)

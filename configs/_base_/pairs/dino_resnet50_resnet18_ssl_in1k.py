@@ -1,0 +1,47 @@
+# A ResNet-50 of DINO teaches a ResNet-18 without labels. The student's head is
+# the teacher's with BatchNorm; K = 65536 (ProtoCPC, A.3.2).
+teacher = dict(
+    type='SelfSupervisedEncoder',
+    data_preprocessor=dict(
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        to_rgb=True,
+    ),
+    backbone=dict(type='ResNet', depth=50),
+    neck=dict(type='GlobalAveragePooling'),
+    head=dict(
+        type='ProjectionHead',
+        bias=True,
+        normalize=True,
+        hidden_dim=2048,
+        out_dim=256,
+        num_layers=3,
+        batch_norm=False,
+        activation='GELU',
+    ),
+    prototypes=dict(type='PrototypeHead', num_prototypes=65536),
+)
+student = dict(
+    type='SelfSupervisedEncoder',
+    backbone=dict(type='ResNet', depth=18),
+    neck=dict(type='GlobalAveragePooling'),
+    head=dict(
+        type='ProjectionHead',
+        normalize=True,
+        hidden_dim=2048,
+        out_dim=256,
+        num_layers=3,
+        batch_norm=True,
+        activation='GELU',
+    ),
+    prototypes=dict(type='PrototypeHead', num_prototypes=65536),
+)
+model = dict(
+    type='OfflineDistiller',
+    student=student,
+    teacher=teacher,
+    # From tools/converters/self_supervised_to_mmdistill.py.
+    teacher_ckpt='work_dirs/teachers/dino_resnet50.pth',
+    task_weight=0.0,
+    input_size=(3, 224, 224),
+)

@@ -1,0 +1,28 @@
+# OSS: a ResNet-50 learns by SwAV and teaches a RegNetY-600MF.
+# Heads with BatchNorm to 128, 3000 shared prototypes.
+head = dict(
+    type='ProjectionHead',
+    hidden_dim=2048,
+    out_dim=128,
+    num_layers=2,
+    batch_norm=True,
+)
+teacher = dict(
+    type='SelfSupervisedEncoder',
+    backbone=dict(type='ResNet', depth=50),
+    neck=dict(type='GlobalAveragePooling'),
+    head=head,
+)
+student = dict(
+    type='SelfSupervisedEncoder',
+    backbone=dict(type='RegNetY'),
+    neck=dict(type='GlobalAveragePooling'),
+    head=head,
+    prototypes=dict(type='PrototypeHead', num_prototypes=3000),
+)
+model = dict(
+    type='OSS',
+    student=student,
+    teacher=teacher,
+    input_size=(3, 224, 224),
+)

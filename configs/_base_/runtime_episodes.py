@@ -1,0 +1,9 @@
+# The common runtime; "best" is the accuracy over episodes.
+_base_ = './runtime.py'
+default_hooks = dict(
+    checkpoint=dict(save_best='episode/accuracy'), logger=dict(interval=50)
+)
+custom_hooks = [
+    dict(type='ResumeStateHook'),
+    dict(type='ExportStudentHook', metric='episode/accuracy'),
+]

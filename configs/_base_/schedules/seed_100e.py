@@ -1,0 +1,4 @@
+# SEED for 100 epochs (ProtoCPC, Table 5).
+_base_ = './seed_200e.py'
+param_scheduler = dict(T_max=100)
+train_cfg = dict(max_epochs=100)

@@ -1,0 +1,8 @@
+_base_ = [
+    '../_base_/peers/vgg16.py',
+    '../_base_/methods/cl_ilr.py',
+    '../_base_/datasets/cifar100_peers.py',
+    '../_base_/schedules/cifar_300e.py',
+    '../_base_/runtime.py',
+]
+model = dict(**_base_.method, mode='branch', cut=2)

@@ -1,0 +1,7 @@
+_base_ = [
+    '../_base_/pairs/convnet4_convnet4_omniglot.py',
+    '../_base_/datasets/omniglot_episodes_5shot.py',
+    '../_base_/schedules/episodes_200e.py',
+    '../_base_/runtime_episodes.py',
+]
+model = dict(_delete_=True, **_base_.student, episode=_base_.episode)

@@ -1,0 +1,12 @@
+_base_ = [
+    '../_base_/pairs/convnet4_convnet4_mini_imagenet.py',
+    '../_base_/methods/rkd.py',
+    '../_base_/datasets/mini_imagenet_episodes.py',
+    '../_base_/schedules/episodes_200e.py',
+    '../_base_/runtime_episodes.py',
+]
+model = dict(
+    **_base_.method,
+    teacher_ckpt='work_dirs/protonet_convnet4_mini_imagenet_5way_1shot/student_best.pth',
+    student=dict(episode=_base_.episode),
+)

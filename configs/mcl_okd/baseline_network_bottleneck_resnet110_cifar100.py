@@ -1,0 +1,8 @@
+_base_ = [
+    '../_base_/peers/bottleneck_resnet110.py',
+    '../_base_/methods/peers_alone.py',
+    '../_base_/datasets/cifar100_peers.py',
+    '../_base_/schedules/cifar_300e.py',
+    '../_base_/runtime.py',
+]
+model = _base_.method

@@ -1,0 +1,9 @@
+_base_ = [
+    '../_base_/pairs/resnet50_resnet18_oss_in1k.py',
+    '../_base_/methods/oss_kd.py',
+    '../_base_/datasets/imagenet_multicrop.py',
+    '../_base_/schedules/swav_800e.py',
+    '../_base_/runtime_ssl.py',
+]
+model = _base_.method
+custom_hooks = [*_base_.custom_hooks, *_base_.method_hooks]

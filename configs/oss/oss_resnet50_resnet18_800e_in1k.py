@@ -1,0 +1,11 @@
+_base_ = [
+    '../_base_/pairs/resnet50_resnet18_oss_in1k.py',
+    '../_base_/methods/oss.py',
+    '../_base_/datasets/imagenet_multicrop.py',
+    '../_base_/schedules/swav_800e.py',
+    '../_base_/runtime_ssl.py',
+]
+model = _base_.method
+custom_hooks = [*_base_.custom_hooks, *_base_.method_hooks]
+# All are kept: Fig. 3 probes those of epochs 200 and 400.
+default_hooks = dict(checkpoint=dict(interval=25, max_keep_ckpts=-1))

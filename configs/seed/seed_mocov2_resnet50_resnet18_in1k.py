@@ -1,0 +1,8 @@
+_base_ = [
+    '../_base_/pairs/mocov2_resnet50_resnet18_ssl_in1k.py',
+    '../_base_/methods/seed.py',
+    '../_base_/datasets/imagenet_one_view.py',
+    '../_base_/schedules/seed_200e.py',
+    '../_base_/runtime_ssl.py',
+]
+model = _base_.method

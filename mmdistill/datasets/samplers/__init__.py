@@ -1,0 +1,6 @@
+"""Samplers: which images make a batch."""
+
+from mmdistill.datasets.samplers.episode_sampler import EpisodeSampler
+from mmdistill.datasets.samplers.episodes import Episodes
+
+__all__ = ['EpisodeSampler', 'Episodes']

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import torch
+from mmengine.evaluator import BaseMetric
+
+from mmdistill.registry import METRICS
+
+
+@METRICS.register_module()
+class PeerAccuracy(BaseMetric):
+    """Accuracies of peers that learn together, and how much they differ.
+
+    In percent: ``top1_1`` ... ``top1_M`` of each peer, ``leader`` of the last
+    one, ``ensemble`` of the peers' mean logits, and ``disagreement``: the
+    fraction of samples for which two peers predict different classes, mean
+    over all pairs. 0 is what the paper calls homogenised.
+
+    Samples without ``peer_scores`` do not count: of an exported student there
+    is nothing to say.
+
+    Paper: Multi-view Contrastive Learning for Online Knowledge Distillation
+    (seed 004_3f53bd953af4039d.txt), eq. 4 and Tables 1 to 3.
+
+    Args:
+        collect_device, prefix: as of MMEngine's ``BaseMetric``.
+    Config:
+        val_evaluator=[dict(type='Accuracy'), dict(type='PeerAccuracy')]
+    """
+
+    default_prefix = 'peers'
+
+    def process(self, data_batch: Sequence, data_samples: Sequence) -> None:
+        """Keep each peer's and the ensemble's class, and the label."""
+        samples = [s for s in data_samples if 'peer_scores' in s]
+        if not samples:
+            return
+        scores = torch.stack([s['peer_scores'] for s in samples]).float()
+        scores = torch.cat([scores, scores.mean(dim=1, keepdim=True)], dim=1)
+        label = torch.cat([s['gt_label'].flatten()[:1] for s in samples])
+        classes = scores.argmax(dim=2)
+        rows = torch.cat([classes, label.to(classes)[:, None]], dim=1)
+        self.results.extend(rows.cpu())
+
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        """All accuracies and the disagreement, in percent."""
+        if not results:
+            return {}
+        *peers, ensemble, label = torch.stack(results).unbind(dim=1)
+        accuracies = [_percent(peer == label) for peer in peers]
+        pairs = [_percent(a != b) for a, b in combinations(peers, 2)]
+        return {
+            **{f'top1_{i}': value for i, value in enumerate(accuracies, 1)},
+            'leader': accuracies[-1],
+            'ensemble': _percent(ensemble == label),
+            'disagreement': sum(pairs) / len(pairs),
+        }
+
+
+def _percent(chosen: torch.Tensor) -> float:
+    return 100 * float(chosen.double().mean())

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from mmpretrain.models import ImageClassifier
+from torch import Tensor, nn
+
+from mmdistill.models.representation import RepresentationReader
+from mmdistill.registry import MODELS
+from mmdistill.structures import BatchedSamples
+
+
+@MODELS.register_module()
+class PrototypicalNetwork(ImageClassifier):
+    """A network for classes that it has not seen, of a few images each.
+
+    It learns from episodes, by `PrototypicalLoss` on its feature, and is
+    validated on episodes (`EpisodeValLoop`). With a head it has an auxiliary
+    classifier over all training classes, whose loss is added; online
+    distillation compares its scores. Within a distiller both are the task.
+
+    Paper: Snell et al., Prototypical Networks for Few-shot Learning, NeurIPS
+    2017; the auxiliary classifier: Multi-view Contrastive Learning for Online
+    Knowledge Distillation, section 4.2 (seed 004_3f53bd953af4039d.txt).
+
+    Args:
+        backbone, neck: as of MMPretrain's ImageClassifier.
+        head: the auxiliary classifier, a ClsHead whose ``loss`` says how much
+            it counts; none when None.
+        episode: arguments of the `PrototypicalLoss`: ``shot`` and ``query`` as
+            of the `EpisodeSampler`.
+        kwargs: further arguments of ImageClassifier.
+    Raises:
+        ValueError: if a batch has no labels or is no episode.
+    Config:
+        model=dict(
+            type='PrototypicalNetwork',
+            backbone=dict(type='ConvNet4', in_channels=1),
+            neck=dict(type='FlattenNeck'),
+            episode=dict(shot=1, query=5))
+    """
+
+    def __init__(
+        self,
+        backbone: dict | nn.Module,
+        neck: dict | nn.Module | None = None,
+        head: dict | nn.Module | None = None,
+        *,
+        episode: dict,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(backbone, neck, head, **kwargs)
+        self.episode_loss = MODELS.build(
+            {'type': 'PrototypicalLoss', **episode}
+        )
+        self._read = RepresentationReader(self)
+
+    def loss(
+        self, inputs: Tensor, data_samples: list | BatchedSamples
+    ) -> dict[str, Tensor]:
+        """``episode_loss`` and, with a head, ``classifier_loss``.
+
+        Args:
+            inputs: (N, C, H, W), one episode.
+            data_samples: N samples with labels.
+        """
+        representation = self._read(inputs)
+        label = _labels(data_samples).to(inputs.device)
+        losses = dict(
+            episode_loss=self.episode_loss(representation.feature, label)
+        )
+        if self.with_head:
+            losses['classifier_loss'] = self.head.loss_module(
+                representation.logits.float(), label
+            )
+        return losses
+
+    def predict(self, *args: Any, **kwargs: Any) -> list:
+        """The auxiliary classifier's predictions."""
+        if not self.with_head:
+            raise ValueError(
+                'a PrototypicalNetwork without a head has no classes of its '
+                "own to predict; set val_cfg=dict(type='EpisodeValLoop'), "
+                "test_cfg=dict(type='EpisodeTestLoop') and no metric in "
+                'val_evaluator and test_evaluator'
+            )
+        return super().predict(*args, **kwargs)
+
+
+def _labels(samples: list | BatchedSamples) -> Tensor:
+    if isinstance(samples, BatchedSamples):
+        label = samples.gt_label
+    elif all('gt_label' in sample for sample in samples):
+        label = torch.cat([sample.gt_label for sample in samples])
+    else:
+        label = None
+    if label is None:
+        raise ValueError(
+            'PrototypicalNetwork learns from labels, which this batch lacks; '
+            'use a labelled dataset in train_dataloader'
+        )
+    return label

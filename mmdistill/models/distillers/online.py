@@ -1,0 +1,380 @@
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from mmengine.model import ModuleList
+from torch import Tensor, nn
+
+from mmdistill.models.distillers.base import _build
+from mmdistill.models.distillers.pair import (
+    TASK,
+    PairDistiller,
+    as_list,
+    in_full_precision,
+)
+from mmdistill.models.distillers.teacher import FrozenTeacher
+from mmdistill.models.distillers.wiring import (
+    build_peer_loss,
+    compares_peers,
+    refuse_first_stage,
+)
+from mmdistill.models.representation import (
+    Representation,
+    RepresentationReader,
+)
+from mmdistill.models.shared_stages import SharedStages
+from mmdistill.registry import MODELS
+
+MODES = ('network', 'branch')
+SHARED_GRADIENTS = ('sum', 'mean')
+
+
+@MODELS.register_module()
+class OnlineDistiller(FrozenTeacher, PairDistiller):
+    """Peers that learn together and from each other, without a teacher.
+
+    total = task_weight * sum of all peers' tasks + sum of the losses; each is
+    logged under its name. The student is the leader, the last of the peers:
+    it alone is validated, exported and deployed, a plain classifier without a
+    trace of the others. A loss among peers (`PeerLoss`) sees all of them.
+
+    ``mode='network'``: the peers are separate networks. ``mode='branch'``:
+    the student's first stages belong to all; they run once, and the other
+    peers hold what follows only (`SharedStages`).
+
+    With a frozen teacher, losses that compare two models compare the student
+    with it (MCL-OKD + KD in the paper's Table 4).
+
+    In predictions of a model that was trained or loaded with its peers, every
+    sample has ``peer_scores``, (M, K) logits, which `PeerAccuracy` reads.
+
+    Paper: Multi-view Contrastive Learning for Online Knowledge Distillation
+    (seed 004_3f53bd953af4039d.txt), section 3, Fig. 1.
+
+    Args:
+        student: MMPretrain classifier, as a config.
+        losses: name to loss config; widths and ``num_peers`` are filled in.
+            Without any the peers learn on their own: the paper's baselines.
+        num_peers: M, with the student; 4 when None and ``peers`` is None.
+        peers: configs of the M - 1 other networks, where they differ from the
+            student's.
+        mode: 'network' or 'branch'.
+        cut: number of the last stage that branches share (stem 0, stage 1,
+            ...; backbones without a stem output begin with 1).
+        shared_gradient: the branches' gradients of the shared stages are
+            added up ('sum'), or averaged ('mean', CL-ILR).
+        teacher: MMPretrain classifier, as a config, or None.
+        teacher_ckpt: the teacher's weights, as of `OfflineDistiller`.
+        task_weight: factor on every peer's own loss; 0 leaves it out.
+        memories, data_preprocessor, input_size, init_cfg: as of
+            `OfflineDistiller`.
+    Raises:
+        KeyError, ValueError: when peers, cut or losses do not fit.
+    Config:
+        model=dict(type='OnlineDistiller', student=..., num_peers=4,
+                   mode='branch', cut=1,
+                   losses=dict(ensemble=dict(type='EnsembleKDLoss'),
+                               mcl=dict(type='MCLLoss', loss_weight=0.025)))
+    """
+
+    def __init__(
+        self,
+        student: dict,
+        losses: dict[str, dict] | None = None,
+        num_peers: int | None = None,
+        peers: Sequence[dict] | None = None,
+        mode: str = 'network',
+        cut: int | None = None,
+        shared_gradient: str = 'sum',
+        teacher: dict | nn.Module | None = None,
+        teacher_ckpt: str | None = None,
+        task_weight: float = 1.0,
+        memories: dict[str, dict] | None = None,
+        data_preprocessor: dict | nn.Module | None = None,
+        input_size: Sequence[int] = (3, 32, 32),
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(
+            student,
+            data_preprocessor,
+            task_weight=task_weight,
+            init_cfg=init_cfg,
+        )
+        _check_options(mode, cut, peers, shared_gradient)
+        self.shared_gradient = shared_gradient
+        self._take_teacher(teacher, teacher_ckpt)
+        self._read_student = RepresentationReader(
+            self.student, 'model.student'
+        )
+        #: The other peers; of branches, what they do not share.
+        self.peers = ModuleList(
+            [_build(cfg) for cfg in self._peer_configs(num_peers, peers)]
+        )
+        self._read_peers = [
+            RepresentationReader(peer, f'model.peers[{i}]')
+            for i, peer in enumerate(self.peers)
+        ]
+        self._stages: SharedStages | None = None
+        inferred = self._measure(input_size, cut, mode == 'branch')
+        self._wire_peers(losses or {}, memories or {}, input_size, inferred)
+        # An exported student comes without its peers.
+        self._has_peers = True
+
+    # Building ---------------------------------------------------------------
+    def _peer_configs(
+        self, num_peers: int | None, peers: Sequence[dict] | None
+    ) -> list[dict]:
+        """Configs of all peers but the student."""
+        if num_peers is None:
+            num_peers = 4 if peers is None else len(peers) + 1
+        if num_peers < 2:
+            raise ValueError(
+                'OnlineDistiller needs at least two peers, the student among '
+                f'them, got model.num_peers={num_peers}'
+            )
+        if peers is not None:
+            if num_peers != len(peers) + 1:
+                raise ValueError(
+                    f'model.num_peers={num_peers} counts the student, but '
+                    f'model.peers lists {len(peers)} others; leave one out'
+                )
+            return [copy.deepcopy(peer) for peer in peers]
+        if self.student_cfg is None:
+            raise ValueError(
+                'OnlineDistiller builds its peers from model.student, which '
+                f'must be a config, got a built {type(self.student).__name__}'
+            )
+        return [copy.deepcopy(self.student_cfg) for _ in range(num_peers - 1)]
+
+    def _measure(
+        self, input_size: Sequence[int], cut: int | None, branches: bool
+    ) -> dict[str, Any]:
+        """Share stages; what losses may leave out, from a dry run."""
+        dry, shapes = self._read_student.dry_run(input_size, branches)
+        if branches:
+            self._share_stages(cut, shapes, input_size)
+            everyone = [dry] * (len(self.peers) + 1)
+        else:
+            others = [
+                reader.dry_run(input_size, False)[0]
+                for reader in self._read_peers
+            ]
+            everyone = [*others, dry]
+        readers = [*self._read_peers, self._read_student]
+        for reader, peer in zip(readers, everyone, strict=True):
+            _check_peer(reader, peer, dry)
+        widths = tuple(peer.feature.shape[1] for peer in everyone)
+        return dict(
+            num_peers=len(everyone),
+            feature_dim=widths,
+            shared_dim=shapes[cut][1] if branches else sum(widths),
+        )
+
+    def _share_stages(
+        self, cut: int, shapes: dict[int, tuple], input_size: Sequence[int]
+    ) -> None:
+        backbone = self.student.backbone
+        pooled = getattr(backbone, 'has_pooled_map', False)
+        stages = sorted(shapes)[: -1 if pooled else None]
+        if cut not in stages[:-1]:
+            name = type(backbone).__name__
+            if len(stages) < 2:
+                raise ValueError(
+                    f"model.mode='branch' cuts model.student.backbone between "
+                    f'two stages, but {name} has none: it gives the maps '
+                    f"{stages}; use another backbone or model.mode='network'"
+                )
+            raise ValueError(
+                f'model.cut={cut} must leave branches a stage of their own: '
+                f'{name} gives the maps {stages} (0 is a stem), so cut is one '
+                f'of {stages[:-1]}'
+            )
+        self._stages = SharedStages(self._read_student, cut, input_size)
+        for peer in self.peers:
+            self._stages.replace(peer.backbone)
+
+    def _wire_peers(
+        self,
+        losses: dict,
+        memories: dict,
+        input_size: Sequence[int],
+        inferred: dict[str, Any],
+    ) -> None:
+        self._check_names(losses)
+        among = {k: v for k, v in losses.items() if compares_peers(k, v)}
+        taught = {k: v for k, v in losses.items() if k not in among}
+        if bool(taught) != (self.teacher is not None):
+            raise ValueError(
+                'OnlineDistiller takes losses that compare the student with '
+                'a teacher together with model.teacher, got the losses '
+                f'{sorted(taught)} and teacher='
+                f'{type(self.teacher).__name__}; give both or none'
+            )
+        if memories and not taught:
+            raise ValueError(
+                f'model.memories names {sorted(memories)}, which only losses '
+                'with a teacher can need; remove them'
+            )
+        self.memories = nn.ModuleDict()
+        if taught:
+            self._read_teacher = RepresentationReader(
+                self.teacher, 'model.teacher'
+            )
+            self._wire(taught, memories, input_size)
+            refuse_first_stage(self.losses, 'OnlineDistiller')
+        for name, cfg in among.items():
+            self.losses[name] = build_peer_loss(name, cfg, inferred)
+        self._among = tuple(among)
+        self._taught = tuple(taught)
+
+    # One step ---------------------------------------------------------------
+    def loss(
+        self, inputs: Tensor, data_samples: list | None = None
+    ) -> dict[str, Tensor]:
+        """Every loss by its name, the tasks' sum first.
+
+        Args:
+            inputs: (N, C, H, W) images.
+            data_samples: N samples with labels and indices.
+        """
+        self._has_peers = True
+        if len(as_list(inputs)) > 1:
+            raise ValueError(
+                'OnlineDistiller takes one view of every image, got '
+                f'{len(inputs)}; leave MultiView and MultiCrop out of '
+                'train_pipeline'
+            )
+        peers, shared = self.represent_peers(inputs)
+        features = [peer.feature for peer in peers]
+        logits = [peer.logits for peer in peers]
+        fields: dict[str, Any] = self.batch_fields(data_samples, inputs.device)
+        fields.update(features=features, shared=shared)
+        losses = {}
+        if self.task_weight:
+            label = fields.get('label')
+            losses[TASK] = self.task_weight * sum(
+                self.task_loss(peer.logits, data_samples, label, peer.feature)
+                for peer in peers
+            )
+        for name in self._among:
+            loss = self.losses[name]
+            tensors = logits if loss.level == 'logits' else features
+            losses[name] = in_full_precision(
+                loss, tensors, **self._needed(name, fields)
+            )
+        if self._taught:
+            teacher = self._target([inputs])
+        for name in self._taught:
+            losses[name] = self._compare(name, peers[-1:], teacher, fields)
+        return losses
+
+    def represent_peers(
+        self, images: Tensor
+    ) -> tuple[list[Representation], Tensor]:
+        """All peers' representations, the student's last, and what they share.
+
+        Shape:
+            images: (N, C, H, W); the second is (N, shared_dim).
+        """
+        with self._sharing() as made:
+            student = self._read_student(images)
+            peers = [*self._read_others(images), student]
+            if made is None:
+                return peers, torch.cat([p.feature for p in peers], dim=1)
+            if self.shared_gradient == 'mean' and made.map.requires_grad:
+                count = len(peers)  # alone: the hook must not hold the graph
+                made.map.register_hook(lambda gradient: gradient / count)
+            return peers, made.map.flatten(2).mean(dim=2)
+
+    def _sharing(self) -> AbstractContextManager:
+        """While it lasts, the student's shared stages run for branches too."""
+        if self._stages is None:
+            return nullcontext()
+        return self._stages.run(self.student.backbone)
+
+    def _read_others(self, images: Tensor) -> list[Representation]:
+        if self._stages is not None:
+            images = self._stages.stub(images)
+        return [read(images) for read in self._read_peers]
+
+    # Validation -------------------------------------------------------------
+    def forward(
+        self,
+        inputs: Tensor,
+        data_samples: list | None = None,
+        mode: str = 'tensor',
+        **kwargs: Any,
+    ) -> Any:
+        """As of every distiller; predictions have ``peer_scores`` besides."""
+        if mode != 'predict' or not self._has_peers:
+            return super().forward(inputs, data_samples, mode, **kwargs)
+        return self._predict(inputs, data_samples)
+
+    def _predict(self, inputs: Tensor, data_samples: list | None) -> list:
+        logits: list[Tensor] = []
+        handle = self.student.head.register_forward_hook(
+            lambda module, args, output: logits.append(output)
+        )
+        try:
+            with self._sharing():
+                samples = self.student(inputs, data_samples, mode='predict')
+                others = self._read_others(inputs)
+        finally:
+            handle.remove()
+        scores = torch.stack([*(peer.logits for peer in others), *logits], 1)
+        for sample, score in zip(samples, scores, strict=True):
+            sample.set_field(score, 'peer_scores')
+        return samples
+
+    def _check_student_keys(self, state_dict: dict, prefix: str, *_) -> None:
+        self._has_peers = any(
+            key.startswith(f'{prefix}peers.') for key in state_dict
+        )
+        super()._check_student_keys(state_dict, prefix)
+
+
+def _check_options(
+    mode: str,
+    cut: int | None,
+    peers: Sequence[dict] | None,
+    shared_gradient: str,
+) -> None:
+    if mode not in MODES or shared_gradient not in SHARED_GRADIENTS:
+        raise ValueError(
+            f'model.mode is one of {MODES} and model.shared_gradient of '
+            f'{SHARED_GRADIENTS}, got mode={mode!r}, '
+            f'shared_gradient={shared_gradient!r}'
+        )
+    if mode == 'branch' and (cut is None or peers is not None):
+        raise ValueError(
+            "model.mode='branch' needs model.cut, the last stage that is "
+            'shared, and makes the peers itself: leave model.peers out; got '
+            f'cut={cut}, peers={peers}'
+        )
+    if mode == 'network' and (cut is not None or shared_gradient != 'sum'):
+        raise ValueError(
+            "model.mode='network' shares nothing: leave model.cut and "
+            f"model.shared_gradient out, or set model.mode='branch'; got "
+            f'cut={cut}, shared_gradient={shared_gradient!r}'
+        )
+
+
+def _check_peer(
+    reader: RepresentationReader, dry: Representation, student: Representation
+) -> None:
+    if dry.feature is None or dry.logits is None:
+        raise ValueError(
+            f'{reader.name} must be a classifier with a feature and class '
+            f'scores; give it a head, got {type(reader.model).__name__}'
+        )
+    classes = [model.logits.shape[1] for model in (dry, student)]
+    if classes[0] != classes[1]:
+        raise ValueError(
+            f'all peers must have the same classes, but {reader.name} gives '
+            f'{classes[0]} and model.student {classes[1]}; set their '
+            'head.num_classes alike'
+        )

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mmdistill.models.losses.kd import KDLoss
+from mmdistill.models.losses.peers import PeerLoss
+from mmdistill.ops import full_precision
+from mmdistill.registry import MODELS
+
+
+@MODELS.register_module()
+class EnsembleKDLoss(PeerLoss):
+    """The ensemble of all peers teaches the leader, and nobody else.
+
+    T^2 * KL(softmax(z_E / T) || softmax(z_M / T)), where z_E is the mean of
+    all peers' logits, the leader's own among them, without gradient. Peers
+    that the ensemble does not teach stay different from each other.
+
+    Paper: Multi-view Contrastive Learning for Online Knowledge Distillation
+    (seed 004_3f53bd953af4039d.txt), eqs. 3 to 5; T^2 is eq. 12's.
+
+    Args:
+        temperature: T, dimensionless.
+        loss_weight: factor on the loss.
+    Shape:
+        peers: (N, K) logits of each peer, the leader's last; returns ().
+    Config:
+        losses=dict(ensemble=dict(type='EnsembleKDLoss', temperature=3.0))
+    """
+
+    level = 'logits'
+
+    def __init__(
+        self, temperature: float = 3.0, loss_weight: float = 1.0
+    ) -> None:
+        super().__init__(loss_weight)
+        self.divergence = KDLoss(temperature)
+
+    @full_precision
+    def forward(self, peers: Sequence[Tensor]) -> Tensor:
+        ensemble = torch.stack(list(peers)).mean(dim=0).detach()
+        return self.loss_weight * self.divergence(peers[-1], ensemble)

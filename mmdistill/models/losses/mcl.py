@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mmdistill.models.losses.crd import Embedding, noise_contrastive
+from mmdistill.models.losses.peers import PeerLoss
+from mmdistill.models.memories import InstanceBank
+from mmdistill.ops import after_backward, all_reduce_mean, full_precision
+from mmdistill.registry import MODELS
+
+PATTERNS = ('full', 'core')
+#: How many scores are there at a time: 256 MB in float32.
+SCORES = 2**26
+
+
+@MODELS.register_module()
+class MCLLoss(PeerLoss):
+    """Contrast every peer's view of a sample with every other peer's views.
+
+    A peer's embedding v is scored against another peer's bank M, P_j =
+    exp(<M_j, v> / T) / Z for the sample itself and for K negatives of other
+    classes, and a direction's loss is -(1/N) sum [log P / (P + K/n) + sum_K
+    log (K/n) / (P_k + K/n)]. Z is n times the mean of exp over the batch, for
+    every direction and step anew, without gradient. The loss is the sum over
+    both directions of every pair of peers. The banks move after ``backward``.
+
+    One matrix product scores all other peers' embeddings against a bank (as
+    many samples at a time as memory allows), and its gradient is taken at
+    once, so that one bank's scores are in memory at a time. All directions
+    share one draw of negatives.
+
+    Paper: Multi-view Contrastive Learning for Online Knowledge Distillation
+    (seed 004_3f53bd953af4039d.txt), eqs. 6 to 11, as in the authors' code.
+
+    Args:
+        num_peers: M; the distiller fills it in.
+        feature_dim: the width of all peers' features, or each one's; the
+            distiller fills it in.
+        embed_dim: width of the embeddings.
+        num_negatives: K, drawn for each sample, with replacement.
+        temperature: T, dimensionless; 0.07 in the paper for ImageNet.
+        momentum: fraction of a bank's row kept when its sample is seen.
+        pattern: 'full' contrasts every pair of peers, 'core' the leader with
+            each other.
+        num_samples: n, length of the training set; learnt from it if None.
+        exclude_class: draw negatives from other classes only; False needs no
+            labels and excludes only the sample itself.
+        bank_dtype: 'float32', 'bfloat16' or 'float16', how banks are stored.
+        loss_weight: factor on the loss; 0.025 in the paper.
+    Shape:
+        features: (N, D_m) of each peer, the leader's last; sample_idx: (N,)
+        indices in the training set; label: (N,), -1 for unlabelled samples;
+        negatives: (N, K) indices, drawn when None. Returns ().
+    Raises:
+        ValueError: if the arguments or the number of features do not fit, the
+            number of training samples is not known, or an index is beyond it.
+    Config:
+        losses=dict(mcl=dict(type='MCLLoss', num_negatives=16384,
+                             loss_weight=0.025))
+    """
+
+    level = 'feature'
+    needs = ('sample_idx', 'label')
+
+    def __init__(
+        self,
+        num_peers: int,
+        feature_dim: int | Sequence[int] | None = None,
+        embed_dim: int = 128,
+        num_negatives: int = 16384,
+        temperature: float = 0.1,
+        momentum: float = 0.5,
+        pattern: str = 'full',
+        num_samples: int | None = None,
+        exclude_class: bool = True,
+        bank_dtype: str = 'float32',
+        loss_weight: float = 1.0,
+    ) -> None:
+        super().__init__(loss_weight)
+        if pattern not in PATTERNS:
+            raise ValueError(
+                f'MCLLoss.pattern is one of {PATTERNS}, got {pattern!r}'
+            )
+        if isinstance(feature_dim, int):
+            feature_dim = [feature_dim] * num_peers
+        if (
+            num_peers < 2
+            or feature_dim is None
+            or (len(feature_dim) != num_peers)
+        ):
+            raise ValueError(
+                'MCLLoss contrasts num_peers >= 2 peers with a feature_dim '
+                'for all, or one for each (OnlineDistiller fills both in), '
+                f'got num_peers={num_peers}, feature_dim={feature_dim}'
+            )
+        if not exclude_class:
+            self.needs = ('sample_idx',)
+        self.num_negatives = num_negatives
+        self.temperature = temperature
+        self.pattern = pattern
+        self.embeds = nn.ModuleList(
+            Embedding(width, embed_dim) for width in feature_dim
+        )
+        self.banks = nn.ModuleList(
+            InstanceBank(num_samples, embed_dim, momentum, bank_dtype)
+            for _ in range(num_peers)
+        )
+
+    @full_precision
+    def forward(
+        self,
+        features: Sequence[Tensor],
+        sample_idx: Tensor,
+        label: Tensor | None = None,
+        negatives: Tensor | None = None,
+    ) -> Tensor:
+        if len(features) != len(self.embeds):
+            raise ValueError(
+                f'MCLLoss was built for num_peers={len(self.embeds)}, got the '
+                f'features of {len(features)}'
+            )
+        self.banks[0].require_indices(sample_idx)
+        if negatives is None:
+            negatives = self.banks[0].draw_negatives(
+                sample_idx, self.num_negatives, label
+            )
+        samples = torch.cat([sample_idx[:, None], negatives], dim=1)
+        views = [
+            embed(feature)
+            for embed, feature in zip(self.embeds, features, strict=True)
+        ]
+        total = sum(
+            with_gradient(
+                torch.stack([views[i] for i in self._anchors(b)]),
+                lambda anchors, rows=bank.features: self._against(
+                    anchors, rows, samples
+                ),
+            )
+            for b, bank in enumerate(self.banks)
+        )
+        loss = self.loss_weight * total
+        if self.training:
+            after_backward(loss, lambda: self._remember(sample_idx, views))
+        return loss
+
+    def _anchors(self, bank: int) -> list[int]:
+        """The peers whose embeddings are contrasted with a peer's bank."""
+        leader = len(self.banks) - 1
+        if self.pattern == 'core' and bank != leader:
+            return [leader]
+        return [peer for peer in range(len(self.banks)) if peer != bank]
+
+    def _against(
+        self, anchors: Tensor, rows: Tensor, samples: Tensor
+    ) -> Tensor:
+        """The losses of several peers against one bank, summed.
+
+        Shape:
+            anchors: (A, N, E); rows: (n, E); samples: (N, 1 + K).
+        """
+        anchors = anchors / self.temperature
+        columns = rows.to(anchors.dtype).t()
+        size = max(SCORES // (len(anchors) * len(rows)), 1)
+        picked = torch.cat(
+            [
+                (some @ columns).gather(2, wanted.expand(len(some), -1, -1))
+                for some, wanted in zip(
+                    anchors.split(size, dim=1),
+                    samples.split(size),
+                    strict=True,
+                )
+            ],
+            dim=1,
+        )
+        # Of unit vectors: exp does not overflow.
+        likelihood = picked.exp()
+        z = all_reduce_mean(likelihood.detach().mean(dim=(1, 2))) * len(rows)
+        probability = likelihood / z[:, None, None]
+        # A mean over all rows: as many as there are directions.
+        mean = noise_contrastive(probability.flatten(0, 1), len(rows))
+        return len(anchors) * mean
+
+    def _remember(self, sample_idx: Tensor, views: Sequence[Tensor]) -> None:
+        for bank, view in zip(self.banks, views, strict=True):
+            bank.update(sample_idx, view.detach())
+
+
+class _WithGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, function: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            value = function(x)
+        ctx.save_for_backward(*torch.autograd.grad(value, x))
+        return value.detach()
+
+    @staticmethod
+    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, None]:
+        (gradient,) = ctx.saved_tensors
+        return outer * gradient, None
+
+
+def with_gradient(x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+    """``function(x)``, a scalar, of whose graph only its gradient is kept."""
+    return _WithGradient.apply(x, function)

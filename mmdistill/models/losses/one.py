@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmdistill.models.losses.kd import KDLoss
+from mmdistill.models.losses.peers import PeerLoss
+from mmdistill.ops import all_reduce_mean, full_precision, world_size
+from mmdistill.registry import MODELS
+
+
+@MODELS.register_module()
+class ONELoss(PeerLoss):
+    """A gated ensemble of the peers learns from labels and teaches all.
+
+    z_e = sum_m g_m z_m with the gate g = softmax(ReLU(BN(W h))), and
+
+        CE(softmax(z_e), y) + sum_m T^2 * KL(softmax(z_e / T) || softmax(z_m /
+        T)),
+
+    where the ensemble that teaches has no gradient. h is the pooled map that
+    the branches share. Separate networks share none: the gate then sees their
+    features side by side (our choice; the paper has branches only).
+
+    Paper: Zhu et al., Knowledge Distillation by On-the-Fly Native Ensemble,
+    NeurIPS 2018.
+
+    Args:
+        num_peers: M; the distiller fills it in.
+        shared_dim: width of h; the distiller fills it in.
+        temperature: T, dimensionless.
+        loss_weight: factor on both parts.
+    Shape:
+        peers: (N, K) logits of each peer; label: (N,), -1 for unlabelled
+        samples, which count for the second part alone; shared: (N,
+        shared_dim). Returns ().
+    Config:
+        losses=dict(one=dict(type='ONELoss', temperature=3.0))
+    """
+
+    level = 'logits'
+    needs = ('label', 'shared')
+    min_samples = 2  # for the batch norm
+
+    def __init__(
+        self,
+        num_peers: int,
+        shared_dim: int,
+        temperature: float = 3.0,
+        loss_weight: float = 1.0,
+    ) -> None:
+        super().__init__(loss_weight)
+        self.gate = nn.Sequential(
+            nn.Linear(shared_dim, num_peers),
+            nn.BatchNorm1d(num_peers),
+            nn.ReLU(),
+        )
+        self.divergence = KDLoss(temperature)
+
+    @full_precision
+    def forward(
+        self, peers: Sequence[Tensor], label: Tensor, shared: Tensor
+    ) -> Tensor:
+        gate = self.gate(shared).softmax(dim=1)
+        ensemble = (gate[:, :, None] * torch.stack(list(peers), 1)).sum(dim=1)
+        taught = sum(
+            self.divergence(peer, ensemble.detach()) for peer in peers
+        )
+        return self.loss_weight * (_cross_entropy(ensemble, label) + taught)
+
+
+def _cross_entropy(scores: Tensor, label: Tensor) -> Tensor:
+    """The mean over the labelled rows of all processes, 0 without any."""
+    count = all_reduce_mean((label >= 0).sum().to(scores.dtype))
+    total = F.cross_entropy(scores, label, ignore_index=-1, reduction='sum')
+    return total / count.clamp(min=1 / world_size())

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from mmdistill.models.losses.base import DistillLoss
+from mmdistill.ops import full_precision, l2_normalize
+from mmdistill.registry import MODELS
+
+
+@MODELS.register_module()
+class FeatureRegressionLoss(DistillLoss):
+    """Regress the teacher's normalised feature from the student's.
+
+    mean over the batch of |n(r(f_s)) - n(f_t)|^2, where r is a trained linear
+    map, followed by BatchNorm in Reg-BN, and n divides by the length.
+
+    Paper: Reg and Reg-BN of Tables 1 and 5 of Choi et al., Unsupervised
+    Representation Transfer for Small Networks (OSS), NeurIPS 2021 (seed
+    003_807af9c198cb5496.txt), which takes them from Yu et al., Learning
+    Metrics from Teachers, CVPR 2019, and from CompRess. It gives no formula:
+    the normalisation on both sides, the bias of r and a BatchNorm without
+    weights are our reading.
+
+    Args:
+        student_dim, teacher_dim: widths of the features; the distiller fills
+            them in.
+        batch_norm: Reg-BN; False is Reg.
+        level: representation that is compared.
+        loss_weight: factor on the loss.
+    Shape:
+        student: (N, D_s); teacher: (N, D_t); returns ().
+    Config:
+        losses=dict(reg=dict(type='FeatureRegressionLoss', batch_norm=True))
+    """
+
+    level = 'feature'
+
+    def __init__(
+        self,
+        student_dim: int,
+        teacher_dim: int,
+        batch_norm: bool = False,
+        level: str = 'feature',
+        loss_weight: float = 1.0,
+    ) -> None:
+        super().__init__(loss_weight)
+        self.level = level
+        self.regressor = nn.Sequential(nn.Linear(student_dim, teacher_dim))
+        if batch_norm:
+            self.regressor.append(nn.BatchNorm1d(teacher_dim, affine=False))
+            self.min_samples = 2
+
+    @full_precision
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        difference = l2_normalize(self.regressor(student)) - l2_normalize(
+            teacher
+        )
+        return self.loss_weight * difference.square().sum(dim=1).mean()

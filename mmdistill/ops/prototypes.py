@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from torch import Tensor
+
+from mmdistill.ops.precision import full_precision
+
+
+@full_precision
+def prototype_scores(support: Tensor, query: Tensor) -> Tensor:
+    """Negative squared Euclidean distances of queries to class means.
+
+    Paper: Snell et al., Prototypical Networks for Few-shot Learning, NeurIPS
+    2017, eqs. 1 and 2: their softmax is a query's class probability.
+
+    Shape:
+        support: (..., way, shot, D), query: (..., Q, D) float; returns
+        (..., Q, way).
+    """
+    prototype = support.mean(dim=-2)
+    # Moving the origin changes no distance, and products of small numbers
+    # lose fewer digits.
+    origin = prototype.mean(dim=-2, keepdim=True)
+    prototype, query = prototype - origin, query - origin
+    squared = query.square().sum(dim=-1, keepdim=True)
+    squared = squared + prototype.square().sum(dim=-1).unsqueeze(-2)
+    return 2 * query @ prototype.mT - squared

@@ -1,0 +1,713 @@
+import copy
+import gc
+import itertools
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from helpers import (
+    digits_batch,
+    digits_config,
+    run_distributed,
+    tiny_classifier,
+)
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.runner import Runner
+from torch.nn.parallel import DistributedDataParallel
+
+from mmdistill.engine.checkpoint import load_file
+from mmdistill.engine.export import student_checkpoint
+from mmdistill.models import OnlineDistiller, RepresentationReader
+from mmdistill.models.backbones import cifar_classifier
+from mmdistill.models.losses import EnsembleKDLoss
+from mmdistill.registry import MODELS
+from mmdistill.utils import register_all_modules
+
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+MCL = dict(type='MCLLoss', num_negatives=5, embed_dim=6)
+EVERY = dict(
+    ensemble=dict(type='EnsembleKDLoss'),
+    dml=dict(type='DMLLoss'),
+    cl_ilr=dict(type='CLILRLoss'),
+    one=dict(type='ONELoss'),
+    okddip=dict(type='OKDDipLoss'),
+    mcl=MCL,
+)
+BRANCH = dict(mode='branch', cut=1)
+BOTH = pytest.mark.parametrize('kind', [{}, BRANCH], ids=['network', 'branch'])
+
+
+def config(**kwargs):
+    return copy.deepcopy(
+        dict(
+            type='OnlineDistiller',
+            student=tiny_classifier(),
+            num_peers=3,
+            losses=EVERY,
+            data_preprocessor=dict(mean=[120.0], std=[60.0]),
+            input_size=(1, 8, 8),
+        )
+        | kwargs
+    )
+
+
+def build(**kwargs) -> OnlineDistiller:
+    model = MODELS.build(config(**kwargs))
+    model.learn_dataset(40, torch.arange(40) % 10)
+    return model
+
+
+def images(size=8):
+    return torch.randn(size, 1, 8, 8)
+
+
+def losses_of(model, batch):
+    return model(**model.data_preprocessor(batch, True), mode='loss')
+
+
+def networks(model) -> list:
+    """All peers as complete networks of their own, the leader last."""
+    complete = []
+    for peer in model.peers:
+        network = copy.deepcopy(model.student)
+        network.load_state_dict(peer.state_dict(), strict=False)
+        complete.append(network)
+    return [*complete, model.student]
+
+
+# Peers and what they share --------------------------------------------------
+@BOTH
+def test_peers_are_complete_networks(kind):
+    model = build(**kind).eval()
+    x = images()
+    peers, shared = model.represent_peers(x)
+    assert len(peers) == 3
+    for peer, network in zip(peers, networks(model), strict=True):
+        torch.testing.assert_close(peer.logits, network(x))
+    if kind:
+        wanted = RepresentationReader(model.student)
+        wanted.numbers = (1,)
+        wanted = wanted(x).maps[0].mean((2, 3))
+    else:
+        wanted = torch.cat([peer.feature for peer in peers], 1)
+    torch.testing.assert_close(shared, wanted)
+
+
+@BOTH
+def test_peers_begin_apart(kind):
+    model = build(**kind)
+    model.init_weights()
+    for one, other in itertools.combinations(networks(model), 2):
+        for part in ('backbone.layer3.0.conv1', 'head.fc'):
+            a, b = (n.get_submodule(part).weight for n in (one, other))
+            assert not torch.equal(a, b)
+    # By their own init_cfg: Kaiming normal, fan out.
+    model = build(student=tiny_classifier(widths=(16, 16, 32, 64)), **kind)
+    model.init_weights()
+    for network in networks(model):
+        std = network.backbone.layer3[0].conv2.weight.std()
+        torch.testing.assert_close(
+            std, torch.tensor((2 / (9 * 64)) ** 0.5), rtol=0.05, atol=0
+        )
+
+
+def test_shared_stages_run_once_and_exist_once():
+    model = build(**BRANCH)
+    calls = []
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_hook(
+                lambda *_, name=name: calls.append(name)
+            )
+    losses_of(model, digits_batch())
+    names = [name.replace('.conv1', '') for name in calls]
+    assert len(calls) == len(set(calls))
+    early = [n for n in names if n.endswith('backbone') or 'layer1' in n]
+    assert early and all(n.startswith('student.') for n in early)
+
+    shared = sum(
+        p.numel()
+        for n, p in model.student.named_parameters()
+        if n.startswith(('backbone.conv1', 'backbone.bn1', 'backbone.layer1'))
+    )
+    whole = sum(p.numel() for p in model.student.parameters())
+    for peer in model.peers:
+        assert sum(p.numel() for p in peer.parameters()) == whole - shared
+
+    state = model.state_dict()
+    pointers = [v.data_ptr() for k, v in state.items() if 'losses' not in k]
+    assert len(pointers) == len(set(pointers))
+    assert not any('peers' in k and 'layer1' in k for k in state)
+    wrapper = build_optim_wrapper(
+        model, dict(optimizer=dict(type='SGD', lr=1))
+    )
+    groups = wrapper.optimizer.param_groups
+    held = [id(p) for group in groups for p in group['params']]
+    assert len(held) == len(set(held)) == len(list(model.parameters()))
+
+
+def test_batch_norm_of_shared_stages_sees_a_batch_once():
+    model = build(**BRANCH).train()
+    norm = model.student.backbone.bn1
+    losses_of(model, digits_batch())
+    assert norm.num_batches_tracked == 1
+
+
+@pytest.mark.parametrize('shared_gradient', ['sum', 'mean'])
+def test_gradient_of_shared_stages(shared_gradient):
+    """The sum, or the mean, over complete networks run one by one."""
+    model = build(**BRANCH, shared_gradient=shared_gradient).eval()
+    x, label = images(), torch.arange(8)
+    peers, _ = model.represent_peers(x)
+    sum(F.cross_entropy(peer.logits, label) for peer in peers).backward()
+    alone = networks(model)
+    alone[-1] = copy.deepcopy(model.student)
+    for network in alone:
+        network.zero_grad()
+        F.cross_entropy(network(x), label).backward()
+    for i, (name, p) in enumerate(model.student.named_parameters()):
+        grads = [list(n.parameters())[i].grad for n in alone]
+        shared = name.startswith('backbone') and not name.startswith(
+            ('backbone.layer2', 'backbone.layer3')
+        )
+        expected = sum(grads) if shared else grads[-1]
+        if shared and shared_gradient == 'mean':
+            expected = expected / 3
+        torch.testing.assert_close(p.grad, expected, rtol=1e-4, atol=1e-6)
+    for peer, network in zip(model.peers, alone, strict=False):
+        wanted = dict(network.named_parameters())
+        for name, p in peer.named_parameters():
+            torch.testing.assert_close(p.grad, wanted[name].grad)
+
+
+GAP = dict(type='GlobalAveragePooling')
+BACKBONES = dict(
+    resnet=(dict(type='CIFARResNet', depth=8), 64),
+    bottleneck=(
+        dict(type='CIFARBottleneckResNet', blocks=(1, 1, 1), width=4),
+        64,
+    ),
+    wrn=(dict(type='CIFARWideResNet', depth=10), 64),
+    vgg=(dict(type='CIFARVGG', depth=8, widths=(4, 4, 8, 8, 8)), 8),
+    densenet=(dict(type='CIFARDenseNet', depth=16, growth_rate=4), 20),
+    mobilenet_v2=(dict(type='CIFARMobileNetV2', widen_factor=0.25), 1280),
+    shufflenet_v1=(dict(type='CIFARShuffleNetV1', blocks=(1, 1, 1)), 960),
+    shufflenet_v2=(dict(type='CIFARShuffleNetV2', blocks=(1, 1, 1)), 1024),
+    resnet18=(
+        dict(type='ResNet', depth=18, stem_channels=8, base_channels=8),
+        64,
+    ),
+)
+CUTS = dict.fromkeys(BACKBONES, (0, 2)) | dict(
+    wrn=(1, 2), resnet18=(1, 3), vgg=(0, 3)
+)
+
+
+def classifier(name):
+    backbone, width = BACKBONES[name]
+    head = dict(type='LinearClsHead', num_classes=10, in_channels=width)
+    return dict(type='ImageClassifier', backbone=backbone, neck=GAP, head=head)
+
+
+@pytest.mark.parametrize(
+    ('name', 'cut'), [(n, cut) for n in BACKBONES for cut in CUTS[n]]
+)
+def test_every_backbone_can_be_cut(name, cut):
+    model = build(
+        student=classifier(name),
+        num_peers=2,
+        mode='branch',
+        cut=cut,
+        losses=dict(dml=dict(type='DMLLoss'), mcl=MCL),
+        input_size=(3, 32, 32),
+        data_preprocessor=dict(mean=[0.0] * 3, std=[1.0] * 3),
+    )
+    model.init_weights()
+    x = torch.randn(4, 3, 32, 32)
+    model.train()
+    peers, _ = model.represent_peers(x)  # some statistics
+    sum(peer.logits.sum() for peer in peers).backward()
+    assert all(p.grad is not None for p in model.student.parameters())
+    model.eval()
+    peers, _ = model.represent_peers(x)
+    (network, _) = networks(model)
+    torch.testing.assert_close(peers[0].logits, network(x))
+    assert not torch.equal(peers[0].logits, peers[1].logits)
+
+    file = student_checkpoint(model, Config())
+    plain = MODELS.build(Config.fromstring(file['meta']['cfg'], '.py').model)
+    plain.load_state_dict(file['state_dict'])
+    assert not any('peers' in k or 'losses' in k for k in file['state_dict'])
+    assert torch.equal(plain.eval()(x), peers[1].logits)
+
+
+@pytest.mark.parametrize('name', ['resnet32', 'vgg16', 'densenet_40_12'])
+def test_configs_have_the_networks_of_the_zoo(name):
+    cfg = Config.fromfile(CONFIGS / f'_base_/peers/{name}.py')
+    assert cfg.student.to_dict() == cifar_classifier(name, 100)
+
+
+def test_a_copy_hands_over_its_own_map():
+    """As MMEngine's EMAHook copies a model."""
+    model = build(**BRANCH)
+    twin = copy.deepcopy(model).eval()
+    x = images()
+    before, _ = twin.represent_peers(x)
+    for p in model.parameters():
+        p.data.zero_()
+    after, _ = twin.represent_peers(x)
+    for one, other in zip(before, after, strict=True):
+        assert torch.equal(one.logits, other.logits)
+
+
+def test_different_networks():
+    peers = [tiny_classifier(depth=14, widths=(4, 4, 8, 12))]
+    losses = dict(dml=dict(type='DMLLoss'), mcl=MCL, one=EVERY['one'])
+    model = build(num_peers=None, peers=peers, losses=losses)
+    assert [e.in_features for e in model.losses.mcl.embeds] == [12, 16]
+    assert model.losses.one.gate[0].in_features == 28
+    sum(losses_of(model, digits_batch()).values()).backward()
+    assert all(p.grad is not None for p in model.parameters())
+
+
+# Losses ---------------------------------------------------------------------
+@BOTH
+def test_mcl_okd_is_equation_12(kind):
+    losses = dict(
+        ensemble=dict(type='EnsembleKDLoss', temperature=3.0),
+        mcl=dict(MCL, loss_weight=0.025),
+    )
+    model = build(losses=losses, **kind).eval()
+    table = torch.randint(40, (8, 5))
+    model.losses.mcl.banks[0].draw_negatives = lambda *_: table
+    batch = digits_batch()
+    found = losses_of(model, batch)
+    assert list(found) == ['task', 'ensemble', 'mcl']
+    x = model.data_preprocessor(batch, False)['inputs']
+    label, index = torch.arange(8), torch.arange(8)
+    alone = networks(model)
+    logits = [network(x) for network in alone]
+    task = sum(F.cross_entropy(z, label) for z in logits)
+    torch.testing.assert_close(found['task'], task)
+    torch.testing.assert_close(found['ensemble'], EnsembleKDLoss(3.0)(logits))
+    features = [n.extract_feat(x)[0] for n in alone]
+    mcl = model.losses.mcl(features, index, label, negatives=table)
+    torch.testing.assert_close(found['mcl'], mcl)
+    total, log = model.parse_losses(found)
+    assert total == log['loss'] == sum(found.values())
+
+
+@BOTH
+def test_every_part_learns(kind):
+    model = build(**kind)
+    model.train()
+    batch = digits_batch()
+    sum(losses_of(model, batch).values()).backward()
+    assert all(p.grad is not None for p in model.parameters())
+    before = model.losses.mcl.banks[2].features
+    assert len(before) == 40
+
+
+def test_task_weight():
+    model = build(losses=dict(dml=EVERY['dml'])).eval()
+    batch = digits_batch()
+    full = losses_of(model, batch)
+    model.task_weight = 0.5
+    half = losses_of(model, batch)
+    torch.testing.assert_close(half['task'], 0.5 * full['task'])
+    model.task_weight = 0
+    assert list(losses_of(model, batch)) == ['dml']
+
+
+@pytest.mark.parametrize('shared_gradient', ['sum', 'mean'])
+def test_a_step_leaves_no_graph_behind(shared_gradient):
+    model = build(**BRANCH, shared_gradient=shared_gradient)
+    maps = []
+    model.student.backbone.layer1.register_forward_hook(
+        lambda module, args, output: maps.append(weakref.ref(output))
+    )
+    gc.disable()
+    try:
+        losses = losses_of(model, digits_batch())
+        sum(losses.values()).backward()
+        del losses
+        assert maps[0]() is None
+    finally:
+        gc.enable()
+
+
+def test_peers_without_a_loss_learn_alone():
+    model = build(losses=None)
+    assert list(losses_of(model, digits_batch())) == ['task']
+
+
+def test_a_loss_of_ones_own_in_ten_lines():
+    class Consensus(torch.nn.Module):
+        """Pulls features to their mean."""
+
+        level = 'feature'
+        compares_peers = True
+
+        def forward(self, peers):
+            stacked = torch.stack(peers)
+            return (stacked - stacked.mean(0)).square().mean()
+
+    MODELS.register_module(module=Consensus, force=True)
+    model = build(losses=dict(own=dict(type='Consensus')))
+    peers, _ = model.eval().represent_peers(images())
+    expected = torch.stack([p.feature for p in peers]).var(0, unbiased=False)
+    found = model.losses.own([p.feature for p in peers])
+    torch.testing.assert_close(found, expected.mean())
+    assert losses_of(model, digits_batch())['own'] > 0
+
+
+# A teacher besides ----------------------------------------------------------
+def test_a_teacher_teaches_the_leader_alone():
+    model = build(
+        teacher=tiny_classifier(depth=14),
+        losses=dict(
+            kd=dict(type='KDLoss'),
+            at=dict(type='ATLoss'),
+            ensemble=EVERY['ensemble'],
+        ),
+        **BRANCH,
+    ).eval()
+    batch = digits_batch()
+    found = losses_of(model, batch)
+    assert set(found) == {'task', 'ensemble', 'kd', 'at'}
+    x = model.data_preprocessor(batch, False)['inputs']
+    expected = model.losses.kd(model.student(x), model.teacher(x))
+    torch.testing.assert_close(found['kd'], expected)
+    (found['kd'] + found['at']).backward()
+    assert all(p.grad is None for p in model.peers.parameters())
+    assert not any('teacher' in key for key in model.state_dict())
+    model.to(torch.float64)
+    assert next(model.teacher.parameters()).dtype == torch.float64
+    assert len(model.teacher_fingerprint()) == 64
+
+
+def test_without_a_teacher_there_is_no_fingerprint():
+    assert build().teacher_fingerprint() is None
+
+
+# Validation -----------------------------------------------------------------
+@BOTH
+def test_predictions_are_the_leaders(kind):
+    model = build(**kind).eval()
+    data = model.data_preprocessor(digits_batch(), False)
+    samples = model(**data, mode='predict')
+    expected = model.student(data['inputs'])
+    peers, _ = model.represent_peers(data['inputs'])
+    torch.testing.assert_close(
+        torch.stack([s.pred_score for s in samples]), expected.softmax(1)
+    )
+    torch.testing.assert_close(
+        torch.stack([s.peer_scores for s in samples]),
+        torch.stack([p.logits for p in peers], 1),
+    )
+    assert torch.equal(model(data['inputs'], mode='tensor'), expected)
+
+
+HOOKS = [dict(type='ResumeStateHook'), dict(type='ExportStudentHook'),
+         dict(type='TeacherCheckHook')]  # fmt: skip
+METRICS = [dict(type='Accuracy'), dict(type='PeerAccuracy')]
+
+
+def runner(work_dir, epochs=2, **kwargs) -> Runner:
+    cfg = digits_config(work_dir, custom_hooks=HOOKS, **kwargs)
+    cfg.train_cfg.max_epochs = epochs
+    cfg.model = config(
+        losses=EVERY | dict(mcl=dict(MCL, num_negatives=16)), **BRANCH
+    )
+    cfg.val_evaluator = cfg.test_evaluator = METRICS
+    return Runner.from_cfg(cfg)
+
+
+@pytest.fixture(scope='module')
+def run(tmp_path_factory):
+    """A run of two epochs, and its leader's accuracy after each."""
+    register_all_modules()
+    run = runner(tmp_path_factory.mktemp('run'))
+    run.leader = []
+    call_hook = run.call_hook
+
+    def watch(name, **kwargs):
+        if name == 'after_val_epoch':
+            run.leader.append(kwargs['metrics']['peers/leader'])
+        call_hook(name, **kwargs)
+
+    run.call_hook = watch
+    run.train()
+    run.call_hook = call_hook
+    return run
+
+
+def by_hand(run) -> dict[str, float]:
+    """The metrics of all peers and of their ensemble."""
+    model = run.model.eval()
+    scores, label = [], []
+    for data in run.test_dataloader:
+        prepared = model.data_preprocessor(data, False)
+        peers, _ = model.represent_peers(prepared['inputs'])
+        scores.append(torch.stack([p.logits for p in peers]))
+        label += [int(s.gt_label) for s in data['data_samples']]
+    scores, label = torch.cat(scores, 1), torch.tensor(label)
+    classes = [*scores.argmax(2), scores.softmax(2).log().mean(0).argmax(1)]
+    *peers, ensemble = (float((c == label).float().mean()) for c in classes)
+    pairs = itertools.combinations(classes[:-1], 2)
+    differ = [float((a != b).float().mean()) for a, b in pairs]
+    fractions = dict(
+        {f'top1_{i}': value for i, value in enumerate(peers, 1)},
+        leader=peers[-1],
+        ensemble=ensemble,
+        disagreement=sum(differ) / len(differ),
+    )
+    return {f'peers/{k}': 100 * v for k, v in fractions.items()}
+
+
+def test_metrics_of_a_run(run, tmp_path):
+    """The leader's accuracy is the accuracy, also of what is written."""
+    metrics = run.test()
+    leader = pytest.approx(metrics['peers/leader'])
+    assert metrics == pytest.approx(by_hand(run) | {'accuracy/top1': leader})
+
+    # Exported, there is a leader only, even within this model.
+    path = f'{run.work_dir}/student.pth'
+    assert not any('peers' in key for key in load_file(path)['state_dict'])
+    alone = runner(tmp_path / 'alone', load_from=path)
+    assert alone.test() == {'accuracy/top1': leader}
+    # A training checkpoint brings all peers along.
+    path = f'{run.work_dir}/epoch_2.pth'
+    again = runner(tmp_path / 'again', load_from=path).test()
+    assert again == pytest.approx(metrics)
+
+
+def test_best_is_the_leaders(run):
+    best = load_file(f'{run.work_dir}/student_best.pth')
+    assert best['meta']['score'] == pytest.approx(max(run.leader))
+
+
+def test_resume_is_bit_exact(run, tmp_path):
+    def state(run):
+        optimizer = run.optim_wrapper.state_dict()['state']
+        momenta = {
+            f'optimizer.{i}': group['momentum_buffer']
+            for i, group in optimizer.items()
+        }
+        return {**run.model.state_dict(), **momenta}
+
+    runner(tmp_path, epochs=1).train()
+    resumed = runner(tmp_path, resume=True)
+    resumed.train()
+    whole, parts = state(run), state(resumed)
+    assert whole.keys() == parts.keys()
+    for part in ('peers.0.', 'peers.1.', 'student.', 'mcl.banks.2.features',
+                 'mcl.embeds.0', 'one.gate', 'okddip.query'):  # fmt: skip
+        assert any(part in key for key in whole), part
+    assert not [k for k in whole if not torch.equal(whole[k], parts[k])]
+
+
+# Several processes ----------------------------------------------------------
+def two_steps(rank: int, world: int, kind: dict) -> dict:
+    register_all_modules()
+    torch.manual_seed(0)
+    model = build(**kind).double().train()
+    for module in model.modules():  # its statistics are each process's own
+        if isinstance(module, torch.nn.modules.batchnorm._NormBase):
+            module.eval()
+    table = torch.randint(
+        40, (40, 5), generator=torch.Generator().manual_seed(1)
+    )
+    model.losses.mcl.banks[0].draw_negatives = lambda i, *_: table[i]
+    ddp = model if world == 1 else DistributedDataParallel(model)
+    for start in (0, 20):
+        model.zero_grad()
+        batch = digits_batch(8, start=start)
+        share = slice(rank * 8 // world, (rank + 1) * 8 // world)
+        data = dict(
+            inputs=batch['inputs'].double()[share],
+            data_samples=batch['data_samples'][share],
+        )
+        sum(ddp(**data, mode='loss').values()).backward()
+    grads = {name: p.grad for name, p in model.named_parameters()}
+    return grads | dict(model.named_buffers())
+
+
+def both_kinds(rank: int, world: int) -> list[dict]:
+    return [two_steps(rank, world, kind) for kind in ({}, BRANCH)]
+
+
+def test_two_processes_equal_one():
+    expected = both_kinds(0, 1)
+    for found in run_distributed(both_kinds, 2):
+        for ours, theirs in zip(found, expected, strict=True):
+            assert ours.keys() == theirs.keys()
+            for key, value in theirs.items():
+                np.testing.assert_allclose(
+                    ours[key], value, rtol=1e-7, atol=1e-11, err_msg=key
+                )
+
+
+# Wrong input ----------------------------------------------------------------
+NO_STAGES = dict(type='LeNet5', num_classes=-1)
+TWENTY = tiny_classifier(classes=20)
+
+
+@pytest.mark.parametrize(
+    ('kwargs', 'message'),
+    [
+        (dict(num_peers=1), 'at least two peers.*model.num_peers=1'),
+        (dict(num_peers=None, peers=[]), 'at least two.*num_peers=1'),
+        (
+            dict(num_peers=4, peers=[tiny_classifier()]),
+            'num_peers=4 counts the student.*lists 1 others',
+        ),
+        (
+            dict(num_peers=None, peers=[tiny_classifier(), TWENTY]),
+            r'model.peers\[1\] gives 20 and model.student 10.*num_classes',
+        ),
+        (dict(mode='tree'), "model.mode is one of .*got mode='tree'"),
+        (dict(mode='branch'), "mode='branch' needs model.cut.*cut=None"),
+        (
+            dict(**BRANCH, num_peers=None, peers=[tiny_classifier()]),
+            'leave model.peers out',
+        ),
+        (dict(cut=1), "mode='network' shares nothing: leave model.cut"),
+        (dict(shared_gradient='max'), "got mode='network', shared_gr.*'max'"),
+        (
+            dict(mode='branch', cut=3),
+            r'cut=3 must leave .* CIFARResNet gives the maps \[0, 1, 2, 3\]'
+            r'.*one of \[0, 1, 2\]',
+        ),
+        (dict(mode='branch', cut=-1), 'cut=-1 must leave branches a stage'),
+        (
+            dict(
+                mode='branch',
+                cut=1,
+                student=tiny_classifier() | dict(backbone=NO_STAGES,
+                head=dict(type='LinearClsHead', num_classes=10,
+                          in_channels=120)),
+                input_size=(1, 32, 32)),
+            "LeNet5 has none: .*use another backbone or model.mode='network'",
+        ),
+        (
+            dict(teacher=tiny_classifier()),
+            r'teacher together with model.teacher, got the losses \[\] and '
+            'teacher=ImageClassifier',
+        ),
+        (
+            dict(losses=dict(kd=dict(type='KDLoss'))),
+            r"got the losses \['kd'\] and teacher=NoneType; give both",
+        ),
+        (dict(losses=dict(task=EVERY['dml'])), r"may not be named \['task'\]"),
+        (dict(losses=None, task_weight=0), 'there is nothing to learn'),
+        (
+            dict(memories=dict(queue=dict(type='FeatureQueue', size=4))),
+            r"memories names \['queue'\], which only losses with a teacher",
+        ),
+        (
+            dict(losses=dict(x=dict(type='DMLLos'))),
+            "losses.x.type='DMLLos' is not registered; did you mean DMLLoss",
+        ),
+        (
+            dict(
+                losses=dict(ft=dict(type='FTLoss')),
+                teacher=tiny_classifier(depth=14),
+            ),
+            r"OnlineDistiller has no first stage, which losses \['ft'\]",
+        ),
+        (
+            dict(student=dict(type='ImageClassifier',
+                              backbone=tiny_classifier()['backbone'],
+                              neck=GAP), task_weight=0),
+            r'model.peers\[0\] must be a classifier',
+        ),
+    ],
+)  # fmt: skip
+def test_wrong_configs(kwargs, message):
+    with pytest.raises((ValueError, KeyError), match=message):
+        MODELS.build(config(**kwargs))
+
+
+def test_a_built_student_gives_no_peers():
+    student = MODELS.build(tiny_classifier())
+    with pytest.raises(ValueError, match='must be a config, got a built Imag'):
+        MODELS.build(config(student=student))
+
+
+class Skips(torch.nn.Module):
+    """Two stages, the second of which sees the images again."""
+
+    out_indices = (1,)
+
+    def __init__(self):
+        super().__init__()
+        self.one = torch.nn.Conv2d(1, 4, 3, padding=1)
+        self.two = torch.nn.Conv2d(5, 4, 3, padding=1)
+
+    def forward(self, x):
+        one = self.one(x)
+        maps = one, self.two(torch.cat([one, x], 1))
+        return tuple(maps[i] for i in self.out_indices if i < 2)
+
+
+class Computes(Skips):
+    """Its first map is no module's output."""
+
+    def forward(self, x):
+        maps = torch.cat([self.one(x), x], 1), x
+        return tuple(maps[i] for i in self.out_indices if i < 2)
+
+
+@pytest.mark.parametrize(
+    ('kind', 'message'),
+    [
+        (Skips, 'needs more of what precedes than that map .a branch of equ'),
+        (Computes, 'no module of it gives that map as it is; choose another'),
+    ],
+)
+def test_a_network_that_cannot_be_cut(kind, message):
+    MODELS.register_module(module=kind, force=True)
+    student = tiny_classifier(widths=(4, 4, 4, 4))
+    student['backbone'] = dict(type=kind.__name__)
+    if kind is Computes:
+        student['head']['in_channels'] = 1
+    with pytest.raises(ValueError, match=f'cut=1 cannot cut .*{message}'):
+        MODELS.build(config(student=student, **BRANCH))
+
+
+def test_several_views():
+    model = build()
+    with pytest.raises(ValueError, match='one view of every image, got 2'):
+        model.loss([images(), images()], digits_batch()['data_samples'])
+
+
+def test_peers_are_not_compared_elsewhere():
+    cfg = config(type='OfflineDistiller', teacher=tiny_classifier())
+    del cfg['num_peers']
+    cfg['losses'] = dict(dml=EVERY['dml'])
+    with pytest.raises(ValueError, match="type='OnlineDistiller'"):
+        MODELS.build(cfg)
+
+
+@pytest.mark.parametrize(
+    ('level', 'needs', 'message'),
+    [
+        ('maps', (), "name its level, one of .'feature', 'logits'.*'maps'"),
+        ('logits', ('queue',), r"needs \['queue'\]; .*'shared'"),
+    ],
+)
+def test_a_loss_that_peers_cannot_serve(level, needs, message):
+    class Strange(torch.nn.Module):
+        compares_peers = True
+
+        def forward(self, peers, **needed):
+            return peers[0].sum()
+
+    Strange.level, Strange.needs = level, needs
+    with pytest.raises(ValueError, match=message):
+        MODELS.build(config(losses=dict(strange=Strange())))

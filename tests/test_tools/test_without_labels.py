@@ -1,0 +1,122 @@
+"""From an author's file to a student's accuracy, as a user would go."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from PIL import Image
+from reference_encoders import SwAV, in_ddp, randomise
+
+from mmdistill.engine.checkpoint import load_file
+from mmdistill.models.encoders import swav_resnet50
+
+CONFIGS = Path(__file__).parents[2] / 'configs'
+NARROW = dict(stem_channels=4, base_channels=4)
+HEAD = dict(hidden_dim=24, out_dim=10)
+PROTOTYPES = dict(num_prototypes=30)
+ENCODER = dict(backbone=NARROW, head=HEAD, prototypes=PROTOTYPES)
+DATA = """
+loader = dict(batch_size=8, num_workers=0, dataset=dict(
+    data_root='imagenet', metainfo=dict(classes=('a', 'b', 'c'))))
+train_dataloader = val_dataloader = test_dataloader = loader
+"""
+KNN = """
+val_cfg = test_cfg = dict(k=(20,), bank_dataloader=loader)
+"""
+CROPS = """
+pipeline = _base_.train_pipeline
+pipeline[1].update(global_size=32, local_size=16)
+train_dataloader = dict(
+    loader, dataset=dict(loader['dataset'], pipeline=pipeline))
+train_cfg = dict(max_epochs=1, val_interval=1)
+"""
+
+
+def images(folder):
+    """Class folders of small images of three colours."""
+    draw = np.random.default_rng(0)
+    for split, number in (('train', 8), ('val', 3)):
+        for channel in range(3):
+            path = folder / 'imagenet' / split / f'n{channel}'
+            path.mkdir(parents=True)
+            for i in range(number):
+                image = draw.integers(0, 90, (40, 36, 3), np.uint8)
+                image[..., channel] += 150
+                Image.fromarray(image).save(path / f'n{channel}_{i}.JPEG')
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    """Writes a leaf made small into the current folder, which has images."""
+    images(tmp_path)
+    monkeypatch.chdir(tmp_path)
+
+    def call(leaf, model, *text):
+        path = tmp_path / f'{Path(leaf).stem}.py'
+        base = f"_base_ = ['{CONFIGS / leaf}.py']\nmodel = {model}\n"
+        path.write_text(base + DATA + ''.join(text))
+        return path
+
+    return call
+
+
+def test_from_the_authors_file_to_a_probe(main, config, tmp_path):
+    network = randomise(SwAV(4, prototypes=30, hidden=24, dim=10))
+    torch.save(in_ddp(network), 'authors.pth')
+    encoder = swav_resnet50()
+    for part, change in ENCODER.items():
+        encoder[part].update(change)
+    Config(dict(model=encoder)).dump('encoder.py')
+    main(
+        'converters/self_supervised_to_mmdistill',
+        *('authors.pth', 'swav.pth', '--config', 'encoder.py'),
+    )
+
+    # the student learns from it, by the prototypes of the file
+    model = dict(student=ENCODER, teacher=ENCODER, teacher_ckpt='swav.pth',
+                 input_size=(3, 32, 32))  # fmt: skip
+    name = 'protocpc_multicrop_swav_resnet50_resnet18_in1k'
+    leaf = config(f'protocpc_ssl/{name}', model, KNN, CROPS)
+    main('train', leaf, '--work-dir', 'student')
+    student = load_file('student/student.pth')['state_dict']
+    assert student['prototypes.weight'].shape == (30, 10)
+    full = load_file('student/epoch_1.pth')['state_dict']
+    assert not any(key.startswith('teacher') for key in full)
+
+    # k-NN of the full checkpoint, of the export and of the teacher
+    results = {}
+    for tested, depth, file in (
+        (leaf, 18, 'student/epoch_1.pth'),
+        ('evaluation/knn_resnet18_in1k', 18, 'student/student.pth'),
+        ('evaluation/knn_resnet50_in1k', 50, 'swav.pth'),
+    ):
+        if isinstance(tested, str):
+            tested = config(
+                tested,
+                dict(backbone=NARROW),
+                KNN,
+                'train_dataloader = None\n',
+            )
+        out = f'{depth}.json'
+        main('test', tested, file, '--out', out, '--out-item', 'metrics')
+        results[file] = json.loads(Path(out).read_text())
+    of_student = [results[f'student/{f}.pth'] for f in ('epoch_1', 'student')]
+    assert of_student[0] == of_student[1]
+    assert results['swav.pth']['knn/top1_k20'] == 100
+
+    # and a linear classifier on the student's backbone
+    model = dict(backbone=NARROW, head=dict(in_channels=32))
+    leaf = config('evaluation/linear_resnet18_in1k', model)
+    main(
+        'train', leaf, '--work-dir', 'probe', '--cfg-options',
+        'model.checkpoint=student/student.pth', 'train_cfg.max_epochs=1',
+    )  # fmt: skip
+    probe = load_file('probe/epoch_1.pth')['state_dict']
+    for key, value in probe.items():
+        if key.startswith('backbone.'):
+            assert torch.equal(value, student[key]), key
