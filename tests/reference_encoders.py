@@ -169,12 +169,14 @@ class VisionTransformer(nn.Module):
 
 
 class DINOHead(nn.Module):
-    """Three layers, L2, and a weight-normalised last layer."""
+    """Some layers, L2, and a weight-normalised last layer."""
 
-    def __init__(self, width, prototypes, dim=256, hidden=2048, norm=False):
+    def __init__(
+        self, width, prototypes, dim=256, hidden=2048, norm=False, depth=3
+    ):
         super().__init__()
         layers, inputs = [], width
-        for _ in range(2):
+        for _ in range(depth - 1):
             layers.append(nn.Linear(inputs, hidden))
             if norm:
                 layers.append(nn.BatchNorm1d(hidden))

@@ -623,8 +623,8 @@ TWENTY = tiny_classifier(classes=20)
         (
             dict(student=dict(type='ImageClassifier',
                               backbone=tiny_classifier()['backbone'],
-                              neck=GAP), task_weight=0),
-            r'model.peers\[0\] must be a classifier',
+                              neck=GAP), task_weight=0, **BRANCH),
+            'model.student must be a classifier with a feature',
         ),
     ],
 )  # fmt: skip

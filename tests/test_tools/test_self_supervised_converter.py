@@ -6,6 +6,7 @@ from argparse import Namespace
 
 import pytest
 import torch
+import torch.nn.functional as F
 from mmengine.config import Config
 from reference_encoders import (
     DINO,
@@ -192,7 +193,17 @@ def test_backbone_only(vit, convert):
     check(path, cfg, image, expected)
 
 
-@pytest.mark.parametrize('layout', ['mocov2', 'dino_vit', 'backbone'])
+def plain_last_layer(network):
+    """A state dict whose last layer was saved without its normalisation."""
+    state = dict(network.state_dict())
+    length = state.pop('head.last_layer.weight_g')
+    direction = F.normalize(state.pop('head.last_layer.weight_v'))
+    return {**state, 'head.last_layer.weight': length * direction}
+
+
+@pytest.mark.parametrize(
+    'layout', ['mocov2', 'dino_vit', 'dino_resnet', 'backbone']
+)
 def test_published_size_needs_no_config(layout, convert):
     """Head, prototypes, their number and lengths are read off the file."""
     if layout == 'mocov2':
@@ -202,6 +213,13 @@ def test_published_size_needs_no_config(layout, convert):
         network = lengths(randomise(DINO(VisionTransformer(), prototypes=50)))
         content = dict(teacher=network.state_dict())
         cfg = dino_deit_small(50)
+        cfg['prototypes']['weight_norm'] = True
+    elif layout == 'dino_resnet':
+        head = dict(prototypes=50, depth=2, hidden=96, norm=True)
+        network = lengths(randomise(DINO(ResNet(), **head)))
+        content = dict(teacher=plain_last_layer(network))
+        cfg = dino_resnet50(50)
+        cfg['head'].update(num_layers=2, hidden_dim=96, batch_norm=True)
         cfg['prototypes']['weight_norm'] = True
     else:
         network = randomise(ResNet())

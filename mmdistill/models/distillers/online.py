@@ -155,21 +155,20 @@ class OnlineDistiller(FrozenTeacher, PairDistiller):
     ) -> dict[str, Any]:
         """Share stages; what losses may leave out, from a dry run."""
         dry, shapes = self._read_student.dry_run(input_size, branches)
+        _check_peer(self._read_student, dry, dry)
         if branches:
             self._share_stages(cut, shapes, input_size)
-            everyone = [dry] * (len(self.peers) + 1)
+            others = [dry] * len(self.peers)
         else:
             others = [
                 reader.dry_run(input_size, False)[0]
                 for reader in self._read_peers
             ]
-            everyone = [*others, dry]
-        readers = [*self._read_peers, self._read_student]
-        for reader, peer in zip(readers, everyone, strict=True):
+        for reader, peer in zip(self._read_peers, others, strict=True):
             _check_peer(reader, peer, dry)
-        widths = tuple(peer.feature.shape[1] for peer in everyone)
+        widths = tuple(peer.feature.shape[1] for peer in (*others, dry))
         return dict(
-            num_peers=len(everyone),
+            num_peers=len(widths),
             feature_dim=widths,
             shared_dim=shapes[cut][1] if branches else sum(widths),
         )

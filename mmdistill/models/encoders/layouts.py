@@ -16,7 +16,8 @@ LAYOUTS = dict(
     swav="{'module.conv1.weight', ..., 'module.projection_head.0.weight', "
     "..., 'module.prototypes.weight'}, also under 'state_dict'",
     dino="{'teacher': {'backbone...', 'head.mlp.0.weight', ..., "
-    "'head.last_layer.weight_g', 'head.last_layer.weight_v'}, ...}",
+    "'head.last_layer.weight_g', 'head.last_layer.weight_v'}, ...}, or "
+    "'head.last_layer.weight' alone",
     dino_backbone="{'cls_token', 'pos_embed', 'patch_embed.proj.weight', "
     "'blocks.0...', ...} or {'conv1.weight', 'layer1.0.conv1.weight', ...} "
     "without 'fc.weight'",
@@ -83,8 +84,8 @@ def encoder_config(layout: str, state: Mapping[str, Tensor]) -> dict:
     """The zoo's encoder for weights that `from_authors` gave.
 
     Which parts it has, the number of prototypes, whether they have lengths,
-    and whether the head has BatchNorm is read off the weights; every other
-    width is that of the published network.
+    and depth, widths and BatchNorm of DINO's head are read off the weights;
+    every other width is that of the published network.
     """
     if layout.startswith('dino'):
         vit = 'backbone.cls_token' in state
@@ -96,7 +97,13 @@ def encoder_config(layout: str, state: Mapping[str, Tensor]) -> dict:
     if not head:
         cfg['head'] = None
     elif layout == 'dino':
-        cfg['head']['batch_norm'] = 'head.1.running_mean' in state
+        linear = [key for key in head if state[key].ndim == 2]
+        cfg['head'].update(
+            batch_norm='head.1.running_mean' in state,
+            num_layers=len(linear),
+            hidden_dim=len(state[linear[0]]),
+            out_dim=len(state[linear[-1]]),
+        )
     if 'prototypes.weight' not in state:
         cfg['prototypes'] = None
     else:
@@ -112,8 +119,9 @@ def _layout_of(state: Mapping[str, Tensor]) -> str | None:
         return 'mocov2'
     if 'projection_head.0.weight' in state:
         return 'swav'
-    if any(key.startswith('backbone.') for key in state) and (
-        'head.last_layer.weight_v' in state
+    last = {'head.last_layer.weight_v', 'head.last_layer.weight'}
+    if last & state.keys() and any(
+        key.startswith('backbone.') for key in state
     ):
         return 'dino'
     resnet = 'layer1.0.conv1.weight' in state and 'fc.weight' not in state
@@ -141,9 +149,14 @@ def _from_dino(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             'head.mlp.': 'head.',
             'head.last_layer.weight_v': 'prototypes.weight',
             'head.last_layer.weight_g': 'prototypes.scale',
+            'head.last_layer.weight': 'prototypes.weight',
             '': 'backbone.',
         },
     )
+    if 'prototypes.weight' in state and 'prototypes.scale' not in state:
+        # saved without its normalisation: the rows have their lengths
+        rows = state['prototypes.weight']
+        state['prototypes.scale'] = rows.norm(dim=1, keepdim=True)
     # norm_last_layer=True: lengths are 1 and were never trained
     if 'prototypes.scale' in state and (state['prototypes.scale'] == 1).all():
         del state['prototypes.scale']
