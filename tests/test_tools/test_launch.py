@@ -230,13 +230,17 @@ def test_processes_keep_equal_weights(toy):
         'from mmdistill.engine.launch import launched\n'
         'cfg = Config.fromfile("toy.py")\n'
         'cfg.update(launcher="pytorch", work_dir="equal")\n'
-        'with launched(cfg):\n'
+        # A function, as in tools/train.py: what holds the process group must
+        # be gone before the interpreter takes itself down.
+        'def main():\n'
         '    model = build_runner(cfg).train()\n'
         '    assert type(model).__name__ == "MMDistributedDataParallel"\n'
         '    flat = torch.cat([p.flatten() for p in model.parameters()])\n'
         '    others = [torch.empty_like(flat) for _ in range(2)]\n'
         '    dist.all_gather(others, flat.detach())\n'
         '    assert torch.equal(*others)\n'
+        'with launched(cfg):\n'
+        '    main()\n'
     )
     toy.run(
         sys.executable,
