@@ -31,7 +31,7 @@ PORTS = range(15000, 30000)
 
 @contextmanager
 def launched(cfg: Config):
-    """Run the body within ``cfg.launcher``'s processes, then part from them.
+    """Run the body within ``cfg.launcher``'s processes, then part together.
 
     After an error the group is left alone: taking it down can wait for the
     other processes, which the launcher ends once this one is gone.
@@ -39,6 +39,8 @@ def launched(cfg: Config):
     init_launcher(cfg)
     yield
     if dist.is_initialized():
+        # One that leaves early ends connections that others still use.
+        dist.barrier()
         dist.destroy_process_group()
 
 
