@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import torch
-from mmengine.hooks import Hook
+from mmengine.hooks import CheckpointHook, Hook
 from torch import Tensor
 
 from mmdistill.ops import all_reduce_sum
@@ -13,8 +13,8 @@ class FiniteLossHook(Hook):
     """Stops a run whose loss is NaN or infinite, and says which and when.
 
     Every step is looked at on the device, without the host waiting; the host
-    asks every ``interval`` steps and before a checkpoint is written, so the
-    last checkpoint is always a good one.
+    asks every ``interval`` steps and before MMEngine's CheckpointHook writes,
+    so the last checkpoint is always a good one.
 
     Args:
         interval: steps between two questions.
@@ -30,6 +30,17 @@ class FiniteLossHook(Hook):
         self._since = 0
         self._names: list[str] = []
         self._bad: list[Tensor] = []
+        self._checkpoints: list[CheckpointHook] = []
+
+    # All processes ask at the same steps, since they ask each other. Only the
+    # first one writes checkpoints: to ask then would wait for ever.
+    def before_train(self, runner) -> None:
+        self._bad = []
+        self._checkpoints = [
+            hook
+            for hook in runner.hooks
+            if isinstance(hook, CheckpointHook) and not hook.by_epoch
+        ]
 
     def after_train_iter(
         self, runner, batch_idx, data_batch=None, outputs=None
@@ -48,10 +59,22 @@ class FiniteLossHook(Hook):
             self._since = runner.iter
         numbers = torch.stack([v.reshape(()) for v in values.values()])
         self._bad.append(~numbers.isfinite())
-        if self.every_n_train_iters(runner, self.interval):
+        if (
+            self.every_n_train_iters(runner, self.interval)
+            or self.is_last_train_iter(runner)
+            or any(
+                hook.every_n_train_iters(
+                    runner, hook.interval, hook.save_begin
+                )
+                for hook in self._checkpoints
+            )
+        ):
             self._ask(runner)
 
-    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+    def after_train_epoch(self, runner) -> None:
+        self._ask(runner)
+
+    def before_val_epoch(self, runner) -> None:
         self._ask(runner)
 
     def _ask(self, runner) -> None:

@@ -143,13 +143,28 @@ def test_finite_losses_pass(tmp_path):
     assert (tmp_path / 'epoch_2.pth').is_file()
 
 
-def share(rank, world, folder):
+@pytest.mark.parametrize('interval', [2, 5])
+def test_nan_before_a_checkpoint_by_iterations(tmp_path, interval):
+    cfg = dict(by_epoch=False, interval=interval, type='CheckpointHook')
+    runner = run(
+        tmp_path,
+        dict(type='FiniteLossHook', interval=50),
+        losses=BREAKS,
+        **{'default_hooks.checkpoint': cfg},
+    )
+    with pytest.raises(FloatingPointError, match='iteration 5'):
+        runner.train()
+    saved = sorted(p.name for p in tmp_path.glob('*.pth'))
+    assert saved == (['iter_2.pth', 'iter_4.pth'] if interval == 2 else [])
+
+
+def share(rank, world, folder, interval):
     register_all_modules()
     losses = copy.deepcopy(BREAKS)
     losses['bad']['rank'] = 1
     runner = run(
         folder,
-        dict(type='FiniteLossHook', interval=1),
+        dict(type='FiniteLossHook', interval=interval),
         losses=losses,
         launcher='pytorch',
         env_cfg=dict(dist_cfg=dict(backend='gloo')),
@@ -165,6 +180,9 @@ def share(rank, world, folder):
     return str(caught.value)
 
 
-def test_nan_in_one_process_stops_both(tmp_path):
-    for message in run_distributed(share, 2, str(tmp_path)):
+@pytest.mark.parametrize('interval', [1, 50])
+def test_nan_in_one_process_stops_both(tmp_path, interval):
+    """Also if only the epoch's end makes them ask; the first one saves."""
+    for message in run_distributed(share, 2, str(tmp_path), interval):
         assert "iteration 5: ['bad']" in message
+    assert [p.name for p in tmp_path.glob('*.pth')] == ['epoch_1.pth']
