@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from helpers import digits_batch, digits_config, tiny_classifier
+from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from mmdistill.registry import MODELS
@@ -206,6 +207,16 @@ def test_real_run_with_a_teacher_of_its_own_config(tmp_path):
     model = run(tmp_path, config(teacher=teacher), epochs=1).model
     mean = model.student.data_preprocessor.mean
     assert torch.equal(model.teacher.data_preprocessor.mean, mean)
+
+
+def test_a_copy_that_nothing_moves_is_said(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(MMLogger, 'warning', lambda _, text: said.append(text))
+    run(tmp_path / 'moved', config(), epochs=1)
+    assert not [text for text in said if 'no hook moves' in text]
+    run(tmp_path / 'still', config(), hooks=[], epochs=1)
+    (text,) = [text for text in said if 'no hook moves' in text]
+    assert "['teacher']" in text and 'MomentumUpdateHook' in text
 
 
 def test_resumed_equals_never_stopped(tmp_path):

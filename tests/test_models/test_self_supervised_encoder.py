@@ -490,3 +490,23 @@ def test_prototypes_are_left_out_where_none_are_wanted(tmp_path):
     file = load_file(path)
     for key, value in teacher.state_dict().items():
         assert torch.equal(value, file[key])
+
+
+def test_prototypes_of_two_numbers_name_their_keys(tmp_path):
+    student = dict(TEACHER, prototypes=dict(PROTOTYPES, num_prototypes=7))
+    with pytest.raises(
+        ValueError,
+        match=r'gives 7 and the teacher 20; set '
+        r'model\.student\.prototypes\.num_prototypes and '
+        r'model\.teacher\.prototypes\.num_prototypes alike',
+    ):
+        MODELS.build(
+            dict(
+                type='OfflineDistiller',
+                student=student,
+                teacher=TEACHER,
+                losses=dict(cpc=dict(type='ProtoCPCLoss')),
+                task_weight=0,
+                input_size=(1, 8, 8),
+            )
+        )

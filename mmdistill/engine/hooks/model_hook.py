@@ -68,6 +68,7 @@ class ModelHook(Hook):
         self._check_uneven(loader)
         self._check_queues(model, len(loader.dataset))
         self._check_unused(runner, model)
+        self._check_copies(runner, model)
         least, name = model.min_samples()
         last = len(loader.sampler) % (loader.batch_size or 1)
         endless = hasattr(loader.sampler, 'skip')
@@ -146,6 +147,17 @@ class ModelHook(Hook):
                 "student's classifier (or its prototypes) learns nothing, "
                 'which distributed training has to be told: set '
                 'find_unused_parameters=True'
+            )
+
+    @staticmethod
+    def _check_copies(runner, model: nn.Module) -> None:
+        moved = {getattr(hook, 'target', None) for hook in runner.hooks}
+        still = {*model.momentum_copies} - {*model.frozen_copies} - moved
+        if still:
+            runner.logger.warning(
+                f'no hook moves {sorted(still)} of {type(model).__name__}: '
+                'they keep their first weights; add custom_hooks=[dict(type='
+                "'MomentumUpdateHook', source=..., target=...)] for each"
             )
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:

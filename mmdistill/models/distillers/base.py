@@ -34,6 +34,11 @@ class BaseDistiller(BaseModel):
         init_cfg: MMEngine's initialisation config.
     """
 
+    #: Submodules that a `MomentumUpdateHook` should move.
+    momentum_copies: tuple[str, ...] = ()
+    #: Those of them that have no counterpart and stay as they are.
+    frozen_copies: tuple[str, ...] = ()
+
     def __init__(
         self,
         student: dict | nn.Module,

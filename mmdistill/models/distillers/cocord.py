@@ -66,6 +66,8 @@ class CoCoRD(OfflineDistiller):
         model=dict(type='CoCoRD', student=..., teacher=...)
     """
 
+    momentum_copies = ('teacher_head', 'slow_student', 'slow_head')
+
     def __init__(
         self,
         student: dict,
@@ -110,13 +112,11 @@ class CoCoRD(OfflineDistiller):
         widths = self.feature_dims
         self.student_head = MODELS.build({'in_dim': widths[0], **head})
         self._dim = self.student_head[-1].out_features
-        #: Targets of `MomentumUpdateHook` that must not move.
-        self.frozen_copies: set[str] = set()
         if widths[0] == widths[1]:
             self.teacher_head = copy.deepcopy(self.student_head)
         else:
             self.teacher_head = MODELS.build({'in_dim': widths[1], **head})
-            self.frozen_copies.add('teacher_head')
+            self.frozen_copies = ('teacher_head',)
         self.slow_student = copy.deepcopy(self.student)
         self.slow_head = copy.deepcopy(self.student_head)
         for copied in (self.teacher_head, self.slow_student, self.slow_head):

@@ -119,6 +119,7 @@ class OfflineDistiller(FrozenTeacher, PairDistiller):
             )
         self.teacher_prototypes = copy.deepcopy(prototypes)
         self.teacher_prototypes.requires_grad_(False)
+        self.momentum_copies = ('teacher_prototypes',)
         # init_weights passes it by: the hook copies what the student has.
         self.teacher_prototypes._is_init = True
         self._read_teacher.prototypes = self.teacher_prototypes

@@ -172,7 +172,7 @@ class OSS(BaseDistiller):
         """
         inputs = as_list(inputs)
         crops = global_views(inputs)
-        if crops != 2 or len(inputs) < 2:
+        if crops != 2:
             raise ValueError(
                 f'OSS swaps the codes of two full crops, got {crops} of the '
                 f'first size in {len(inputs)} views; use dict(type='

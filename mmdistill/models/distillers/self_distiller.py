@@ -44,6 +44,8 @@ class SelfDistiller(PairDistiller):
                            end_momentum=1.0, schedule='cosine')]
     """
 
+    momentum_copies = ('teacher',)
+
     def __init__(
         self,
         student: dict | nn.Module,

@@ -181,15 +181,22 @@ def build_loss(
         )
     if level == 'logits' and widths[0] != widths[1]:
         raise ValueError(
-            f'{who} ({cls.__name__}) compares class scores one to one, but '
-            f'the student gives {widths[0]} and the teacher {widths[1]}; set '
-            'model.student.head.num_classes and model.teacher.head.'
-            'num_classes alike, or use a loss of another level'
+            f'{who} ({cls.__name__}) compares scores one to one, but the '
+            f'student gives {widths[0]} and the teacher {widths[1]}; set '
+            f'{_width_of_logits(student)} and {_width_of_logits(teacher)} '
+            'alike, or use a loss of another level'
         )
     loss = _build_part(cls, cfg, inferred)
     edge = Edge(level, tuple(getattr(loss, 'needs', ())), maps)
     _check_arguments(who, loss)
     return loss, edge
+
+
+def _width_of_logits(side: Side) -> str:
+    """The config key that says how many scores a model gives."""
+    encoder = getattr(side.reader.model, 'prototypes', None) is not None
+    key = 'prototypes.num_prototypes' if encoder else 'head.num_classes'
+    return f'model.{side.name}.{key}'
 
 
 def compares_peers(name: str, cfg: dict | nn.Module) -> bool:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from mmdistill.models.losses.base import DistillLoss
 from mmdistill.models.memories import FeatureQueue, InstanceBank
-from mmdistill.ops import after_backward, all_reduce_mean, full_precision
+from mmdistill.ops import after_backward, all_reduce_sum, full_precision
 from mmdistill.registry import MODELS
 
 
@@ -112,8 +112,6 @@ class CRDLoss(DistillLoss):
         label: Tensor | None = None,
         negatives: Tensor | None = None,
     ) -> Tensor:
-        if label is None:
-            label = torch.full_like(sample_idx, -1)
         student = self.embed_student(student)
         teacher = self.embed_teacher(teacher)
         if self.queue_size is None:
@@ -135,7 +133,7 @@ class CRDLoss(DistillLoss):
         student: Tensor,
         teacher: Tensor,
         sample_idx: Tensor,
-        label: Tensor,
+        label: Tensor | None,
         negatives: Tensor | None,
     ) -> list[Tensor]:
         self.bank_student.require_indices(sample_idx)
@@ -155,12 +153,13 @@ class CRDLoss(DistillLoss):
         student: Tensor,
         teacher: Tensor,
         sample_idx: Tensor,
-        label: Tensor,
+        label: Tensor | None,
     ) -> list[Tensor]:
         """As many negatives as the queue has rows; -inf where one is none."""
         index, labels = self.queue_samples.features.unbind(1)
-        same = (labels == label[:, None]) & (label[:, None] >= 0)
-        same |= index == sample_idx[:, None]
+        same = index == sample_idx[:, None]
+        if label is not None:
+            same |= (labels == label[:, None]) & (label[:, None] >= 0)
         sides = (
             (student, teacher.detach(), self.queue_teacher),
             (teacher, student.detach(), self.queue_student),
@@ -181,8 +180,10 @@ class CRDLoss(DistillLoss):
     def _objective(self, scores: list[Tensor]) -> Tensor:
         """The loss of both sides' scores, each (N, 1 + K)."""
         log_z = self._normalise(scores).log()
+        count = is_score(scores[0][:, 1:]).sum(dim=1, keepdim=True)
+        count = count.clamp(min=1).to(log_z)  # 0 while a queue is empty
         return sum(
-            noise_contrastive((x - z).exp(), self._num_samples())
+            noise_contrastive((x - z).exp(), self._num_samples(), count)
             for x, z in zip(scores, log_z, strict=True)
         )
 
@@ -199,10 +200,10 @@ class CRDLoss(DistillLoss):
             return self.normalisers
         found = self.normalisers
         if not found.any():
-            sums = [x.detach().exp().sum() for x in scores]
-            counts = [(x > -torch.inf).sum() for x in scores]
-            means = torch.stack(sums) / torch.stack(counts)
-            found = all_reduce_mean(means) * self._num_samples()
+            sums = torch.stack([x.detach().exp().sum() for x in scores])
+            counts = torch.stack([is_score(x).sum() for x in scores])
+            means = all_reduce_sum(sums) / all_reduce_sum(counts)
+            found = means * self._num_samples()
         if scores[0].shape[1] == 1:
             return found
         self.normalisers.copy_(found)
@@ -212,7 +213,7 @@ class CRDLoss(DistillLoss):
     def _remember(
         self,
         sample_idx: Tensor,
-        label: Tensor,
+        label: Tensor | None,
         student: Tensor,
         teacher: Tensor,
     ) -> None:
@@ -223,6 +224,8 @@ class CRDLoss(DistillLoss):
         else:
             self.queue_student.enqueue(student)
             self.queue_teacher.enqueue(teacher)
+            if label is None:
+                label = torch.full_like(sample_idx, -1)
             self.queue_samples.enqueue(torch.stack([sample_idx, label], 1))
 
     def _load_from_state_dict(self, *args) -> None:
@@ -230,19 +233,27 @@ class CRDLoss(DistillLoss):
         self._normalisers_set = False
 
 
-def noise_contrastive(probability: Tensor, num_samples: int) -> Tensor:
+def is_score(scores: Tensor) -> Tensor:
+    """Which scores are of a negative: a queue's other rows have -inf."""
+    return scores > -torch.inf
+
+
+def noise_contrastive(
+    probability: Tensor, num_samples: int, num_negatives: int | Tensor
+) -> Tensor:
     """Noise-contrastive estimation against uniform noise.
 
     Args:
-        probability: of the positive and of K negatives; 0 is no negative.
+        probability: of the positive and of the negatives; 0 is no negative.
         num_samples: n, what the noise is uniform over.
+        num_negatives: K, at least 1, the same for all rows or of each.
     Shape:
-        probability: (N, 1 + K), the positive first; returns ().
+        probability: (N, 1 + K), the positive first; num_negatives: (N, 1);
+        returns ().
     """
     eps = 1e-7  # of the authors' code
-    positive, negative = probability[:, 0], probability[:, 1:]
-    count = (negative > 0).sum(dim=1).clamp(min=1)
-    noise = count.to(positive.dtype) / num_samples
+    positive, negative = probability[:, :1], probability[:, 1:]
+    noise = num_negatives / num_samples
     data = -(positive / (positive + noise + eps)).log()
-    noise = ((negative + eps) / noise[:, None]).log1p().sum(dim=1)
+    noise = ((negative + eps) / noise).log1p().sum(dim=1, keepdim=True)
     return (data + noise).mean()

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn.utils.parametrizations import spectral_norm
 
-from mmdistill.models.losses.crd import CRDLoss
+from mmdistill.models.losses.crd import CRDLoss, is_score
+from mmdistill.ops import all_reduce_mean
 from mmdistill.registry import MODELS
 
 
@@ -82,7 +82,9 @@ class GCKTLoss(CRDLoss):
         loss = 0
         for x in scores:
             near, far = x[:, 0], x[:, 1:]
-            counts = far > -torch.inf  # a queue's rows of the same class
-            far = far.where(counts, 0).sum() / counts.sum().clamp(min=1)
+            is_far = is_score(far)
+            # All processes' negatives count alike, as in one process.
+            count = all_reduce_mean(is_far.sum().to(far.dtype))
+            far = far.where(is_far, 0).sum() / count.clamp(min=1)
             loss = loss + self.temperature * (far - near.mean())
         return loss

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mmdistill.models.losses.crd import Embedding, noise_contrastive
 from mmdistill.models.losses.peers import PeerLoss
 from mmdistill.models.memories import InstanceBank
-from mmdistill.ops import after_backward, all_reduce_mean, full_precision
+from mmdistill.ops import after_backward, all_reduce_sum, full_precision
 from mmdistill.registry import MODELS
 
 PATTERNS = ('full', 'core')
@@ -178,10 +178,14 @@ class MCLLoss(PeerLoss):
         )
         # Of unit vectors: exp does not overflow.
         likelihood = picked.exp()
-        z = all_reduce_mean(likelihood.detach().mean(dim=(1, 2))) * len(rows)
+        sums = all_reduce_sum(likelihood.detach().sum(dim=(1, 2)))
+        count = all_reduce_sum(sums.new_full((), samples.numel()))
+        z = sums / count * len(rows)
         probability = likelihood / z[:, None, None]
         # A mean over all rows: as many as there are directions.
-        mean = noise_contrastive(probability.flatten(0, 1), len(rows))
+        mean = noise_contrastive(
+            probability.flatten(0, 1), len(rows), samples.shape[1] - 1
+        )
         return len(anchors) * mean
 
     def _remember(self, sample_idx: Tensor, views: Sequence[Tensor]) -> None:

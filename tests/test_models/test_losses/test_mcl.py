@@ -110,7 +110,7 @@ def by_hand(loss, features, index, negatives):
             rows = bank.features[samples]
             p = ((rows * view[:, None]).sum(2) / loss.temperature).exp()
             p = p / (p.mean() * len(bank)).detach()
-            total = total + noise_contrastive(p, len(bank))
+            total = total + noise_contrastive(p, len(bank), p.shape[1] - 1)
     return total
 
 

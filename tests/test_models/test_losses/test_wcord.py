@@ -139,6 +139,29 @@ def test_more_negatives_than_samples_are_drawn_with_replacement():
     assert len(loss.bank_student) == 5
 
 
+def test_one_class_has_negatives_where_classes_do_not_count():
+    loss = CRDLoss(6, 9, num_samples=8, num_negatives=4, exclude_class=False)
+    loss.bank_student.learn(8, torch.zeros(8, dtype=torch.long))
+    loss(torch.randn(2, 6), torch.randn(2, 9), torch.arange(2)).backward()
+
+
+def test_a_probability_of_zero_is_a_negative(batch):
+    """One that is far away at a low temperature, still one of K."""
+    loss = CRDLoss(**SIZES, temperature=1 / 500).double().eval()
+    value = loss(**batch)
+    expected = 0
+    for positive, negative, v in sides(loss, batch):
+        near = (positive * v).sum(1, keepdim=True)
+        far = (negative @ v[:, :, None]).squeeze(2)
+        x = (torch.cat([near, far], 1) * 500).exp()
+        p = x / (x.mean() * 40)
+        assert (p[:, 1:] == 0).any()
+        expected -= (p[:, 0] / (p[:, 0] + 7 / 40 + 1e-7)).log().mean()
+        noise = ((p[:, 1:] + 1e-7) * 40 / 7).log1p()
+        expected += noise.sum(1).mean()
+    torch.testing.assert_close(value, expected)
+
+
 QUEUED = dict(student_dim=6, teacher_dim=9, embed_dim=5, queue_size=8)
 
 
