@@ -8,7 +8,8 @@ peak is its allocator's; a process's is the kernel's (Linux).
 import argparse
 import statistics
 import time
-from pathlib import Path
+
+from _memory import peak_of
 
 
 def parse_args():
@@ -21,28 +22,6 @@ def parse_args():
     parser.add_argument('--device', default='cpu')
     parser.add_argument('--threads', type=int, default=2)
     return parser.parse_args()
-
-
-def process_memory(field: str) -> int:
-    """A field of this process's status, in bytes."""
-    lines = Path('/proc/self/status').read_text().splitlines()
-    line = next(line for line in lines if line.startswith(field))
-    return 1024 * int(line.split()[1])
-
-
-def peak_of(step, device: str) -> int:
-    """Bytes by which a call raises the memory in use, at its highest."""
-    import torch
-
-    if device != 'cpu':
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        step()
-        return torch.cuda.max_memory_allocated() - before
-    before = process_memory('VmRSS')
-    Path('/proc/self/clear_refs').write_text('5')  # the peak starts anew
-    step()
-    return process_memory('VmHWM') - before
 
 
 def main():

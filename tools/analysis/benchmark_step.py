@@ -15,6 +15,8 @@ import statistics
 import time
 from pathlib import Path
 
+from _memory import peak_of
+
 ROOT = Path(__file__).resolve().parents[2]
 METHODS = (
     'kd fitnet at sp cc vid rkd pkt ab ft fsp nst crd crd_kd wcord wcord_kd '
@@ -154,18 +156,6 @@ def timed(function, args):
     return 1000 * (time.perf_counter() - start)
 
 
-def peak_memory(step, args):
-    """MB that the step allocates at most, on a GPU; None on the CPU."""
-    import torch
-
-    if args.device == 'cpu':
-        return None
-    torch.cuda.reset_peak_memory_stats()
-    before = torch.cuda.memory_allocated()
-    step()
-    return (torch.cuda.max_memory_allocated() - before) / 2**20
-
-
 def measure(method, args):
     """Medians in milliseconds; parts take turns, so that noise is shared."""
     model = build(method, args)
@@ -191,7 +181,7 @@ def measure(method, args):
         floor=floor,
         step=row['step'],
         ratio=statistics.median(ratios),
-        peak_mb=peak_memory(parts['step'], args),
+        peak_mb=peak_of(parts['step'], args.device) / 2**20,
     )
 
 
@@ -232,10 +222,9 @@ def main():
     for method in args.methods:
         row = measure(method, copy.copy(args))
         rows.append(row)
-        peak = '' if row['peak_mb'] is None else f'{row["peak_mb"]:.0f}'
         print(
             f'{method:<14}{row["floor"]:>10.1f}{row["own_layers"]:>8.1f}'
-            f'{row["step"]:>9.1f}{row["ratio"]:>7.2f}{peak:>9}',
+            f'{row["step"]:>9.1f}{row["ratio"]:>7.2f}{row["peak_mb"]:>9.0f}',
             flush=True,
         )
     args.out.mkdir(parents=True, exist_ok=True)
