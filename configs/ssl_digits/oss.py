@@ -16,4 +16,11 @@ model = dict(
 custom_hooks = [
     *_base_.custom_hooks,
     dict(type='QueueHook', start_epoch=5),
+    dict(
+        type='KNNHook',
+        part='teacher',
+        interval=10,
+        k=(20,),
+        bank_dataloader=_base_.val_cfg.bank_dataloader,
+    ),
 ]

@@ -17,6 +17,7 @@ def extract_features(
     batches: Iterable[dict],
     num_samples: int,
     fp16: bool = False,
+    part: str = 'student',
 ) -> tuple[Tensor, Tensor]:
     """The features of a whole dataset, in the order of its samples.
 
@@ -25,19 +26,20 @@ def extract_features(
     that it is in.
 
     Args:
-        model: a distiller, whose student is meant, or a classifier; not in a
-            distributed wrapper.
+        model: a distiller, of which one part is meant, or a classifier; not
+            in a distributed wrapper.
         batches: this process's share, of a dataloader whose samples know
             their index (`index_samples`).
         num_samples: length of the dataset.
         fp16: run the model under autocast.
+        part: of a distiller, 'student' or 'teacher'.
     Shape:
         returns features (num_samples, D) float32, the same in every process,
         and labels (num_samples,), -1 where unknown, on the model's device.
     Raises:
         ValueError: if a sample is missing, or the model has no feature.
     """
-    reader = RepresentationReader(getattr(model, 'student', model))
+    reader = RepresentationReader(getattr(model, part, model))
     features = labels = seen = None
     for batch in batches:
         index, label = _indices_and_labels(batch['data_samples'])

@@ -36,6 +36,7 @@ class KNNEvaluation:
         temperature: of the votes.
         chunk_size: samples classified at a time, see `weighted_knn`.
         fp16: run the model under autocast.
+        part: of a distiller, 'student' or 'teacher'.
     Raises:
         ValueError: if a k exceeds the bank, or its sampler never ends.
     """
@@ -48,12 +49,14 @@ class KNNEvaluation:
         temperature: float = 0.07,
         chunk_size: int = 256,
         fp16: bool = False,
+        part: str = 'student',
     ) -> None:
         self.runner = runner
         self.k = tuple(k)
         self.temperature = temperature
         self.chunk_size = chunk_size
         self.fp16 = fp16
+        self.part = part
         self.bank = build_loader(runner, bank_dataloader)
         check_neighbours(self.k, len(self.bank.dataset))
 
@@ -73,8 +76,13 @@ class KNNEvaluation:
         size = len(self.bank.dataset)
         runner.logger.info(f'k-NN: features of {size} + {num_samples} images')
         with seeded(runner.seed), evaluating(model):
-            queries = extract_features(model, batches, num_samples, self.fp16)
-            bank = extract_features(model, self.bank, size, self.fp16)
+            queries, bank = (
+                extract_features(model, loader, number, self.fp16, self.part)
+                for loader, number in (
+                    (batches, num_samples),
+                    (self.bank, size),
+                )
+            )
         return self._accuracies(_labelled(*queries), _labelled(*bank))
 
     def _accuracies(

@@ -1,6 +1,7 @@
 """A run stopped after epoch 1 and resumed equals one that never stopped."""
 
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -46,6 +47,7 @@ class DropTuple(torch.nn.Dropout):
 
 
 def train(work_dir, workers, stop=None, resume=False, world=1, by_epoch=True):
+    """The state at the end, or at the stop."""
     from mmdistill.utils import register_all_modules
 
     register_all_modules()
@@ -73,7 +75,7 @@ def train(work_dir, workers, stop=None, resume=False, world=1, by_epoch=True):
             'model.teacher_ckpt': str(work_dir) + '.teacher.pth',
             'train_dataloader.num_workers': workers,
             'train_dataloader.persistent_workers': workers > 0,
-            'train_dataloader.batch_size': 16 if world == 1 else 8,
+            'train_dataloader.batch_size': 16 // world,
         },
     )
     if not by_epoch:
@@ -102,7 +104,7 @@ def train(work_dir, workers, stop=None, resume=False, world=1, by_epoch=True):
     try:
         runner.train()
     except KeyboardInterrupt:
-        return None
+        pass
     state = {f'model.{k}': v for k, v in model.state_dict().items()}
     for i, group in runner.optim_wrapper.state_dict()['state'].items():
         for name, value in group.items():
@@ -129,7 +131,7 @@ def test_one_process(tmp_path, workers):
     (tmp_path / 'parts.teacher.pth').write_bytes(
         (tmp_path / 'whole.teacher.pth').read_bytes()
     )
-    assert train(tmp_path / 'parts', workers, stop=1) is None
+    train(tmp_path / 'parts', workers, stop=1)
     assert_equal(whole, train(tmp_path / 'parts', workers, resume=True))
 
 
@@ -169,3 +171,30 @@ def test_two_processes(tmp_path):
     for key in whole[0]:
         if any(p in key for p in ('bank', 'negatives', 'prior')):
             np.testing.assert_array_equal(whole[0][key], whole[1][key])
+
+
+@pytest.fixture(scope='module')
+def by_two(tmp_path_factory):
+    """A run of two processes that stopped after the first epoch."""
+    folder = tmp_path_factory.mktemp('by_two') / 'run'
+    train(folder, 0, stop=0)  # writes the teacher
+    run_distributed(share, 2, str(folder), 1, False)
+    return folder
+
+
+@pytest.mark.parametrize('world', [1, pytest.param(4, marks=pytest.mark.slow)])
+def test_other_number_of_processes(by_two, tmp_path, world):
+    """Weights, memories and schedules go on; the log says what does not."""
+    folder = shutil.copytree(by_two, tmp_path / 'run')
+    last = folder / 'last_checkpoint'
+    last.write_text(str(folder / 'epoch_1.pth'))
+    shutil.copy(f'{by_two}.teacher.pth', f'{folder}.teacher.pth')
+    states = run_distributed(share, world, str(folder), None, True)
+    for state in states:
+        assert state['model.momentum_steps_slow_backbone'] == 12
+        for key, value in state.items():
+            if any(p in key for p in ('bank', 'negatives', 'prior')):
+                np.testing.assert_array_equal(value, states[0][key], key)
+    assert torch.load(folder / 'epoch_2.pth', weights_only=False)
+    logs = ''.join(path.read_text() for path in folder.rglob('*.log'))
+    assert f'written by 2 process(es), now there are {world}' in logs

@@ -376,6 +376,28 @@ def test_hook_reports_what_the_loop_does(tmp_path):
     )
 
 
+def test_hook_reports_the_teacher_beside_the_student(tmp_path):
+    hook = dict(type='KNNHook', bank_dataloader=bank(), k=(20,))
+    runner = train(tmp_path, [hook, dict(hook, part='teacher')])
+    student, teacher = (
+        [r for r in logged(tmp_path) if f'knn/{part}top1_k20' in r]
+        for part in ('', 'teacher_')
+    )
+    assert len(student) == len(teacher) == 1
+    cfg = knn_config(tmp_path / 'loop', k=(20,))
+    loop = Runner.from_cfg(cfg)
+    loop.model.student = runner.model.teacher
+    expected = loop.val()['knn/top1_k20']
+    assert teacher[0]['knn/teacher_top1_k20'] == pytest.approx(expected)
+    assert student[0]['knn/top1_k20'] != pytest.approx(expected)
+
+
+def test_hook_for_a_part_that_is_not_there(tmp_path):
+    hook = dict(type='KNNHook', part='tutor', bank_dataloader=bank())
+    with pytest.raises(ValueError, match="part='tutor'.*OfflineDistiller"):
+        train(tmp_path, [hook])
+
+
 @pytest.mark.parametrize('wrong', ['iterations', 'nothing to classify'])
 def test_hook_that_would_never_work(tmp_path, wrong):
     kwargs = dict(by_epoch=False)

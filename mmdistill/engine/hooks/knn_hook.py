@@ -29,9 +29,12 @@ class KNNHook(Hook):
         interval: epochs (or iterations) from one evaluation to the next.
         by_epoch: whether the interval counts epochs.
         k, temperature, chunk_size, fp16: as of `KNNValLoop`.
+        part: of a distiller, 'student', or 'teacher' for a teacher that
+            learns (OSS, the momentum copy of DINO) beside the student; its
+            accuracies are ``knn/teacher_top1_k20`` and so on.
     Raises:
-        ValueError: if there is nothing to classify, or the run has no epochs
-            to count.
+        ValueError: if there is nothing to classify, the run has no epochs to
+            count, or the model has no such part.
     Config:
         custom_hooks=[dict(
             type='KNNHook',
@@ -53,12 +56,14 @@ class KNNHook(Hook):
         temperature: float = 0.07,
         chunk_size: int = 256,
         fp16: bool = False,
+        part: str = 'student',
     ) -> None:
         self.bank_dataloader = bank_dataloader
         self.val_dataloader = val_dataloader
         self.interval = interval
         self.by_epoch = by_epoch
-        self._options = (k, temperature, chunk_size, fp16)
+        self.part = part
+        self._options = (k, temperature, chunk_size, fp16, part)
 
     def before_run(self, runner) -> None:
         # In test and val runs the training loop stays an unbuilt config.
@@ -69,6 +74,13 @@ class KNNHook(Hook):
                 f'KNNHook(interval={self.interval}) counts epochs, which '
                 f'{type(runner.train_loop).__name__} does not have; set '
                 'by_epoch=False and interval in iterations'
+            )
+        model = unwrap(runner.model)
+        if self.part != 'student' and not hasattr(model, self.part):
+            raise ValueError(
+                f'KNNHook.part={self.part!r} is no part of '
+                f"{type(model).__name__}; it is 'student', or 'teacher' of a "
+                'model that has one'
             )
         if self.val_dataloader is not None:
             self._loader = build_loader(runner, self.val_dataloader)
@@ -100,6 +112,11 @@ class KNNHook(Hook):
         metrics = self._knn(
             unwrap(runner.model), self._loader, len(self._loader.dataset)
         )
+        if self.part != 'student':
+            metrics = {
+                name.replace('knn/', f'knn/{self.part}_'): value
+                for name, value in metrics.items()
+            }
         runner.logger.info(
             '  '.join(f'{name}: {v:.4f}' for name, v in metrics.items())
         )
