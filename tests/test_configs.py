@@ -59,9 +59,12 @@ def shrunk(value):
 def random_images(cfg: Config, dataset: dict) -> dict:
     """In a dataset's place: random images, through its own pipeline."""
     channels = len(cfg.data_preprocessor.get('mean') or range(3))
+    size = 32, 32
+    if 'episode' in cfg:  # a flattened map: a classifier knows its size
+        size = cfg.model.get('input_size', (channels, *size))[1:]
     return dict(
         type='RandomImages',
-        shape=(32, 32, channels),
+        shape=(*size, channels),
         classes=cfg.data_preprocessor.get('num_classes', 10),
         pipeline=shrunk(
             [t for t in dataset['pipeline'] if 'Load' not in t['type']]
@@ -108,7 +111,7 @@ def test_there_are_leaves():
         'kd fitnet at sp cc vid rkd pkt ab ft fsp nst crd wcord cocord '
         'protocpc infonce vanilla quickstart privileged protocpc_ssl seed '
         'compress label_free dino protocpc_self swav oss ssl_alone evaluation '
-        'mcl_okd dml cl_ilr one okddip online_digits'
+        'mcl_okd dml cl_ilr one okddip online_digits few_shot'
     )
     assert set(methods.split()) <= folders
 

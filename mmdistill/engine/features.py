@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from mmengine.runner import autocast
@@ -17,7 +17,7 @@ def extract_features(
     batches: Iterable[dict],
     num_samples: int,
     fp16: bool = False,
-    part: str = 'student',
+    read: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The features of a whole dataset, in the order of its samples.
 
@@ -26,32 +26,27 @@ def extract_features(
     that it is in.
 
     Args:
-        model: a distiller, of which one part is meant, or a classifier; not
-            in a distributed wrapper.
+        model: a distiller, whose student is meant, or a classifier; not in a
+            distributed wrapper.
         batches: this process's share, of a dataloader whose samples know
             their index (`index_samples`).
         num_samples: length of the dataset.
         fp16: run the model under autocast.
-        part: of a distiller, 'student' or 'teacher'.
+        read: gives the features (N, D) of images (N, C, H, W); the student's,
+            or the classifier's, when None. See `feature_reader`.
     Shape:
         returns features (num_samples, D) float32, the same in every process,
         and labels (num_samples,), -1 where unknown, on the model's device.
     Raises:
         ValueError: if a sample is missing, or the model has no feature.
     """
-    reader = RepresentationReader(getattr(model, part, model))
+    read = read or feature_reader(model)
     features = labels = seen = None
     for batch in batches:
         index, label = _indices_and_labels(batch['data_samples'])
         prepared = model.data_preprocessor(batch, False)
         with autocast(enabled=fp16):
-            feature = reader(prepared['inputs']).feature
-        if feature is None:
-            raise ValueError(
-                f'{type(reader.model).__name__} gives no feature (N, D): its '
-                'neck has to pool the maps, as '
-                "neck=dict(type='GlobalAveragePooling') does"
-            )
+            feature = read(prepared['inputs'])
         if features is None:
             device = feature.device
             features = torch.zeros(
@@ -80,6 +75,32 @@ def extract_features(
         )
     features = all_reduce_sum(features).div_(seen[:, None])
     return features, all_reduce_sum(labels) // seen
+
+
+def feature_reader(
+    model: nn.Module, part: str = 'student'
+) -> Callable[[Tensor], Tensor]:
+    """What gives the features (N, D) of images (N, C, H, W).
+
+    Args:
+        model: a distiller or a classifier.
+        part: of a distiller, 'student' or 'teacher'.
+    Raises:
+        ValueError: when called, if the network has no feature.
+    """
+    reader = RepresentationReader(getattr(model, part, model))
+
+    def read(images: Tensor) -> Tensor:
+        feature = reader(images).feature
+        if feature is None:
+            raise ValueError(
+                f'{type(reader.model).__name__} gives no feature (N, D): its '
+                'neck has to pool the maps, as '
+                "neck=dict(type='GlobalAveragePooling') does"
+            )
+        return feature
+
+    return read
 
 
 def _indices_and_labels(

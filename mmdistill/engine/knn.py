@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from mmdistill.datasets.sample_stream import index_samples, seeded
-from mmdistill.engine.features import extract_features
+from mmdistill.engine.features import extract_features, feature_reader
 from mmdistill.evaluation.knn import (
     NEIGHBOURS,
     check_neighbours,
@@ -76,8 +76,9 @@ class KNNEvaluation:
         size = len(self.bank.dataset)
         runner.logger.info(f'k-NN: features of {size} + {num_samples} images')
         with seeded(runner.seed), evaluating(model):
+            read = feature_reader(model, self.part)
             queries, bank = (
-                extract_features(model, loader, number, self.fp16, self.part)
+                extract_features(model, loader, number, self.fp16, read)
                 for loader, number in (
                     (batches, num_samples),
                     (self.bank, size),

@@ -7,7 +7,7 @@ from mmdistill.evaluation.collapse import (
     spread,
 )
 from mmdistill.evaluation.episodes import (
-    episode_hits,
+    classify_episodes,
     mean_and_interval,
 )
 from mmdistill.evaluation.knn import weighted_knn
@@ -16,8 +16,8 @@ from mmdistill.evaluation.peers import PeerAccuracy
 __all__ = [
     'AUC',
     'PeerAccuracy',
+    'classify_episodes',
     'effective_rank',
-    'episode_hits',
     'mean_and_interval',
     'prototype_usage',
     'spread',

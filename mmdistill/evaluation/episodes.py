@@ -9,10 +9,10 @@ from mmdistill.ops import prototype_scores
 
 
 @torch.no_grad()
-def episode_hits(
+def classify_episodes(
     features: Tensor, episodes: Tensor, shot: int, chunk_size: int = 100
 ) -> Tensor:
-    """How many queries of each episode are nearest to their own class's mean.
+    """To which class's mean every query of each episode is nearest.
 
     Paper: Snell et al., Prototypical Networks for Few-shot Learning, NeurIPS
     2017, section 2.2; the classification rule of Table 5 of seed
@@ -26,18 +26,16 @@ def episode_hits(
             is about chunk_size * way * (shot + query) * D * 4 bytes.
     Shape:
         features: (M, D); episodes: (E, way, shot + query) int64 on the same
-        device; returns (E,) int64, from 0 to way * query.
+        device; returns (E, way, query) int64 from 0 to way - 1: those in row
+        i are right where they are i.
     """
-    way = episodes.shape[1]
-    own = torch.arange(way, device=episodes.device)[:, None]
-    hits = []
+    classes = []
     for chunk in episodes.split(chunk_size):
         support = features[chunk[:, :, :shot]]
         query = features[chunk[:, :, shot:]]
         scores = prototype_scores(support, query.flatten(1, 2))
-        predicted = scores.argmax(dim=2).view(query.shape[:3])
-        hits.append((predicted == own).sum(dim=(1, 2)))
-    return torch.cat(hits)
+        classes.append(scores.argmax(dim=2).view(query.shape[:3]))
+    return torch.cat(classes)
 
 
 def mean_and_interval(values: Tensor) -> tuple[float, float]:

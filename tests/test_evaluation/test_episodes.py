@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from mmdistill.datasets import Digits, Episodes
 from mmdistill.engine.checkpoint import load_file
 from mmdistill.engine.features import extract_features
-from mmdistill.evaluation import episode_hits, mean_and_interval
+from mmdistill.evaluation import classify_episodes, mean_and_interval
 from mmdistill.registry import DATASETS, HOOKS
 
 
@@ -26,6 +26,13 @@ def problem(way=4, shot=2, query=3, episodes=23):
     found = Episodes(labels, way, shot, query)
     drawn = torch.stack([found.draw(0, i) for i in range(episodes)])
     return features, labels, drawn
+
+
+def hits(features, drawn, shot):
+    """Queries of each episode that are given their own class."""
+    classes = classify_episodes(features, drawn, shot)
+    own = torch.arange(drawn.shape[1])[:, None]
+    return (classes == own).sum(dim=(1, 2))
 
 
 def naive(features, labels, episode, shot):
@@ -45,7 +52,7 @@ def naive(features, labels, episode, shot):
 @pytest.mark.parametrize('shot', [1, 2])
 def test_equals_one_query_at_a_time(shot):
     features, labels, drawn = problem(shot=shot)
-    found = episode_hits(features, drawn, shot)
+    found = hits(features, drawn, shot)
     expected = [naive(features, labels, episode, shot) for episode in drawn]
     assert found.tolist() == expected
     assert 3.6 < found.double().mean() < 11  # of 12, where 3 are chance
@@ -54,15 +61,15 @@ def test_equals_one_query_at_a_time(shot):
 @pytest.mark.parametrize('chunk_size', [1, 7, 1000])
 def test_chunks_do_not_matter(chunk_size):
     features, _, drawn = problem()
-    whole = episode_hits(features, drawn, 2)
-    parts = episode_hits(features, drawn, 2, chunk_size)
+    whole = classify_episodes(features, drawn, 2)
+    parts = classify_episodes(features, drawn, 2, chunk_size)
     assert torch.equal(whole, parts)
-    assert episode_hits(features, drawn[:0], 2).shape == (0,)
+    assert classify_episodes(features, drawn[:0], 2).shape == (0, 4, 3)
 
 
 def test_features_that_say_nothing_are_chance():
     features, _, drawn = problem()
-    found = episode_hits(torch.ones_like(features), drawn, 2)
+    found = hits(torch.ones_like(features), drawn, 2)
     assert found.tolist() == [3] * len(drawn)  # of 12
 
 
@@ -192,6 +199,56 @@ def test_of_a_distiller_the_student_is_tested(tmp_path):
     ):
         again.load_from = str(tmp_path / 'student.pth')
         assert Runner.from_cfg(again).test() == found
+
+
+@pytest.mark.parametrize(
+    'mode', [dict(mode='network'), dict(mode='branch', cut=1)], ids=str
+)
+def test_peers_and_their_ensemble(tmp_path, mode):
+    """The ensemble's score is the mean of the peers'."""
+    cfg = few_shot_config(tmp_path, epochs=1, episodes=4)
+    cfg.model = dict(
+        type='OnlineDistiller',
+        student=cfg.model,
+        num_peers=3,
+        losses=dict(dml=dict(type='DMLLoss')),
+        input_size=(1, 8, 8),
+        **mode,
+    )
+    cfg.custom_hooks = [
+        dict(type='ExportStudentHook', metric='episode/accuracy')
+    ]
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    found = runner.test()
+    loop = runner.test_loop
+    images = loop.dataloader.dataset
+    model = runner.model.eval()
+    with torch.no_grad():
+        batch = torch.stack([images[i]['inputs'] for i in range(len(images))])
+        data = model.data_preprocessor(dict(inputs=batch))
+        peers, _ = model.represent_peers(data['inputs'])
+    right = {f'peer_{i}': [] for i in (1, 2)} | dict(accuracy=[], ensemble=[])
+    for key in range(loop.num_episodes):
+        episode = loop.episodes.draw(loop.seed, key)
+        scores = []
+        for peer in peers:
+            support = peer.feature[episode[:, : loop.shot]].mean(1)
+            query = peer.feature[episode[:, loop.shot :]].flatten(0, 1)
+            scores.append(-(torch.cdist(query, support) ** 2))
+        scores.append(torch.stack(scores).mean(0))
+        own = torch.arange(5).repeat_interleave(loop.query)
+        names = ('peer_1', 'peer_2', 'accuracy', 'ensemble')
+        for name, score in zip(names, scores, strict=True):
+            right[name].append((score.argmax(1) == own).double().mean())
+    for name, values in right.items():
+        expected = 100 * torch.stack(values).mean()
+        assert found[f'episode/{name}'] == pytest.approx(float(expected))
+    assert len(found) == 8  # each with its interval
+    cfg.load_from = str(tmp_path / 'student.pth')
+    alone = Runner.from_cfg(cfg).test()
+    assert set(alone) == {'episode/accuracy', 'episode/ci95'}
+    assert alone['episode/accuracy'] == found['episode/accuracy']
 
 
 def test_every_image_goes_through_the_model_once(tmp_path):

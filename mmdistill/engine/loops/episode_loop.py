@@ -5,14 +5,17 @@ from collections.abc import Iterable
 import torch
 from mmengine.dist import get_rank, get_world_size
 from mmengine.runner import TestLoop, ValLoop
-from torch import nn
+from torch import Tensor, nn
 
 from mmdistill.datasets.labels import dataset_labels
 from mmdistill.datasets.sample_stream import index_samples, seeded
 from mmdistill.datasets.samplers import Episodes
 from mmdistill.engine.features import extract_features
 from mmdistill.engine.loops.feature_loop import FeatureLoop
-from mmdistill.evaluation.episodes import episode_hits, mean_and_interval
+from mmdistill.evaluation.episodes import (
+    classify_episodes,
+    mean_and_interval,
+)
 from mmdistill.models.representation import evaluating
 from mmdistill.ops import all_reduce_sum
 from mmdistill.registry import LOOPS
@@ -41,8 +44,9 @@ class _EpisodeLoop(FeatureLoop):
                 f'interval, got {episodes}; change {self.stage}_cfg.episodes'
             )
         dataset = index_samples(self.dataloader)
+        self.way = way
         self.shot = shot
-        self.queries = way * query
+        self.query = query
         self.seed = seed
         self.chunk_size = chunk_size
         self.num_episodes = episodes
@@ -60,26 +64,59 @@ class _EpisodeLoop(FeatureLoop):
     ) -> dict[str, float]:
         """Every process classifies a share of the episodes."""
         with seeded(self.runner.seed), evaluating(model):
-            features, _ = extract_features(
-                model, batches, num_samples, self.fp16
-            )
+            features = self._features(model, batches, num_samples)
+        classes = {name: self._classify(x) for name, x in features.items()}
+        mean, half = self._accuracy(classes.pop('leader'))
+        metrics = {'episode/accuracy': mean, 'episode/ci95': half}
+        for name, predicted in classes.items():
+            mean, half = self._accuracy(predicted)
+            metrics[f'episode/{name}'] = mean
+            metrics[f'episode/{name}_ci95'] = half
+        return metrics
+
+    def _features(
+        self, model: nn.Module, batches: Iterable[dict], num_samples: int
+    ) -> dict[str, Tensor]:
+        """What classifies: the student, and its peers if it has any."""
+        more = (batches, num_samples, self.fp16)
+        if not getattr(model, 'has_peers', False):
+            return dict(leader=extract_features(model, *more)[0])
+
+        def read(images: Tensor) -> Tensor:
+            peers, _ = model.represent_peers(images)
+            return torch.cat([peer.feature for peer in peers], dim=1)
+
+        # Side by side, squared distances add up: it is the ensemble's.
+        ensemble, _ = extract_features(model, *more, read)
+        *others, leader = ensemble.split(model.peer_dims, dim=1)
+        peers = {f'peer_{i}': x for i, x in enumerate(others, 1)}
+        return dict(leader=leader, **peers, ensemble=ensemble)
+
+    def _classify(self, features: Tensor) -> Tensor:
+        """The predicted classes of all episodes' queries: (E, Q)."""
         share = slice(get_rank(), self.num_episodes, get_world_size())
         keys = range(self.num_episodes)[share]
         drawn = [self.episodes.draw(self.seed, key) for key in keys]
-        hits = torch.zeros(
-            self.num_episodes, dtype=torch.long, device=features.device
+        classes = torch.zeros(
+            self.num_episodes,
+            self.way * self.query,
+            dtype=torch.long,
+            device=features.device,
         )
         if drawn:
-            hits[share] = episode_hits(
+            classes[share] = classify_episodes(
                 features,
                 torch.stack(drawn).to(features.device),
                 self.shot,
                 self.chunk_size,
-            )
-        hits = all_reduce_sum(hits).cpu()
-        accuracy = 100 * hits.double() / self.queries
-        mean, half = mean_and_interval(accuracy)
-        return {'episode/accuracy': mean, 'episode/ci95': half}
+            ).flatten(1)
+        return all_reduce_sum(classes)
+
+    def _accuracy(self, classes: Tensor) -> tuple[float, float]:
+        """Over the episodes, in percent, with half its interval."""
+        own = torch.arange(self.way, device=classes.device)
+        right = classes == own.repeat_interleave(self.query)
+        return mean_and_interval(100 * right.double().mean(dim=1).cpu())
 
 
 @LOOPS.register_module()
@@ -92,9 +129,13 @@ class EpisodeValLoop(_EpisodeLoop, ValLoop):
     same at every validation, for every model and any number of processes. An
     image's class need not be one of the training's.
 
-    Of a distiller the student is validated. MMEngine wants a
-    ``val_evaluator``: an empty list is enough; metrics in it are computed,
-    too.
+    Of a distiller the student is validated. Of an `OnlineDistiller` it is the
+    leader, and besides there are ``episode/peer_1`` and so on of the others,
+    and ``episode/ensemble`` of the mean of all peers' scores (negative squared
+    distances), each with its ``_ci95``.
+
+    MMEngine wants a ``val_evaluator``: an empty list is enough; metrics in it
+    are computed, too.
 
     Paper: Snell et al., Prototypical Networks for Few-shot Learning, NeurIPS
     2017, section 3; Table 5 of seed 004_3f53bd953af4039d.txt.
@@ -106,7 +147,7 @@ class EpisodeValLoop(_EpisodeLoop, ValLoop):
         shot, query: support and query images of each class.
         episodes: 1000 for Omniglot and 600 for miniImageNet in the papers.
         seed: of the episodes; it is not the run's, so that runs compare.
-        chunk_size: episodes classified at a time, see `episode_hits`.
+        chunk_size: episodes classified at a time, see `classify_episodes`.
     Raises:
         ValueError: if the dataset has too few classes, a class too few
             images, or images are missing.

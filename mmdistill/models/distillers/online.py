@@ -121,8 +121,9 @@ class OnlineDistiller(FrozenTeacher, PairDistiller):
         self._stages: SharedStages | None = None
         inferred = self._measure(input_size, cut, mode == 'branch')
         self._wire_peers(losses or {}, memories or {}, input_size, inferred)
-        # An exported student comes without its peers.
-        self._has_peers = True
+        #: Whether it was trained or loaded with its peers: an exported
+        #: student comes alone.
+        self.has_peers = True
 
     # Building ---------------------------------------------------------------
     def _peer_configs(
@@ -166,11 +167,12 @@ class OnlineDistiller(FrozenTeacher, PairDistiller):
             ]
         for reader, peer in zip(self._read_peers, others, strict=True):
             _check_peer(reader, peer, dry)
-        widths = tuple(peer.feature.shape[1] for peer in (*others, dry))
+        #: Widths of all peers' features, the student's last.
+        self.peer_dims = tuple(p.feature.shape[1] for p in (*others, dry))
         return dict(
-            num_peers=len(widths),
-            feature_dim=widths,
-            shared_dim=shapes[cut][1] if branches else sum(widths),
+            num_peers=len(self.peer_dims),
+            feature_dim=self.peer_dims,
+            shared_dim=shapes[cut][1] if branches else sum(self.peer_dims),
         )
 
     def _share_stages(
@@ -240,7 +242,7 @@ class OnlineDistiller(FrozenTeacher, PairDistiller):
             inputs: (N, C, H, W) images.
             data_samples: N samples with labels and indices.
         """
-        self._has_peers = True
+        self.has_peers = True
         if len(as_list(inputs)) > 1:
             raise ValueError(
                 'OnlineDistiller takes one view of every image, got '
@@ -309,7 +311,7 @@ class OnlineDistiller(FrozenTeacher, PairDistiller):
         **kwargs: Any,
     ) -> Any:
         """As of every distiller; predictions have ``peer_scores`` besides."""
-        if mode != 'predict' or not self._has_peers:
+        if mode != 'predict' or not self.has_peers:
             return super().forward(inputs, data_samples, mode, **kwargs)
         return self._predict(inputs, data_samples)
 
@@ -330,7 +332,7 @@ class OnlineDistiller(FrozenTeacher, PairDistiller):
         return samples
 
     def _check_student_keys(self, state_dict: dict, prefix: str, *_) -> None:
-        self._has_peers = any(
+        self.has_peers = any(
             key.startswith(f'{prefix}peers.') for key in state_dict
         )
         super()._check_student_keys(state_dict, prefix)

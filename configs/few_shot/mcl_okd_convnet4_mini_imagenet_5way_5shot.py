@@ -1,0 +1,14 @@
+_base_ = [
+    '../_base_/peers/convnet4_mini_imagenet.py',
+    '../_base_/methods/mcl_okd_few_shot.py',
+    '../_base_/datasets/mini_imagenet_episodes_5shot.py',
+    '../_base_/schedules/episodes_200e.py',
+    '../_base_/runtime_episodes.py',
+]
+model = dict(
+    **_base_.method,
+    student=dict(
+        episode=_base_.episode,
+        head=dict(num_classes=_base_.data_preprocessor.num_classes),
+    ),
+)
