@@ -20,12 +20,22 @@ RUNTIME = [
     'torchvision>=0.21,<0.27',
     'numpy>=1.26,<2.5',
     'scikit-learn>=1.5,<2',
+    'pycocotools>=2.0.8,<3',
     'tensorboard>=2.17,<3',
     'matplotlib>=3.8,<4',
     'rich>=13',
 ]
+# What tools/export_student.py needs for ONNX and for timm's networks.
+EXPORT = [
+    'onnx>=1.17,<2',
+    'onnxscript>=0.5,<1',
+    'onnxruntime>=1.20,<2',
+    'timm>=1.0,<2',
+]
 EXTRAS = {
+    'export': EXPORT,
     'tests': [
+        *EXPORT,
         'pytest>=8,<10',
         'pytest-xdist>=3.6,<4',
         'ruff>=0.17,<0.18',

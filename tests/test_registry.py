@@ -35,7 +35,9 @@ def registered_above(child: Registry) -> set[str]:
 @pytest.mark.parametrize('name', sorted(OURS))
 def test_no_name_shadows_a_parents(name):
     import_everything()
-    assert not set(OURS[name].module_dict) & registered_above(OURS[name])
+    shadows = set(OURS[name].module_dict) & registered_above(OURS[name])
+    # on purpose: MMEngine's leaves at random what does not fit
+    assert shadows == ({'Pretrained'} if 'INITIALIZERS' in name else set())
 
 
 def import_everything():

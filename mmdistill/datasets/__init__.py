@@ -7,7 +7,9 @@ with contextlib.redirect_stdout(io.StringIO()):
     # It prints which optional packages it did not find.
     import mmpretrain.datasets  # noqa: F401
 
+from mmdistill.datasets.coco_detection import CocoDetection
 from mmdistill.datasets.digits import Digits
+from mmdistill.datasets.digits_canvas import make_digits_canvas
 from mmdistill.datasets.image_list import ImageNetSubset
 from mmdistill.datasets.labels import dataset_labels
 from mmdistill.datasets.mini_imagenet import MiniImageNet
@@ -18,17 +20,27 @@ from mmdistill.datasets.sample_stream import (
     SampleKey,
 )
 from mmdistill.datasets.samplers import Episodes, EpisodeSampler
+from mmdistill.datasets.stl10 import STL10
 from mmdistill.datasets.tensor_dataset import (
     ImageTensorDataset,
     batch_collate,
 )
+from mmdistill.datasets.tiny_imagenet import TinyImageNet
 from mmdistill.datasets.transforms import (
+    LoadInstances,
+    LoadRGBImage,
+    LoadSemanticMap,
     MultiCrop,
     PackPairInputs,
+    PackTransferInputs,
     TeacherView,
+    VisionTransforms,
 )
+from mmdistill.datasets.voc import VOCDetection, VOCSegmentation
 
 __all__ = [
+    'STL10',
+    'CocoDetection',
     'Digits',
     'EpisodeSampler',
     'Episodes',
@@ -36,12 +48,21 @@ __all__ = [
     'ImageTensorDataset',
     'IndexedDataset',
     'KeyedSampler',
+    'LoadInstances',
+    'LoadRGBImage',
+    'LoadSemanticMap',
     'MiniImageNet',
     'MultiCrop',
     'Omniglot',
     'PackPairInputs',
+    'PackTransferInputs',
     'SampleKey',
     'TeacherView',
+    'TinyImageNet',
+    'VOCDetection',
+    'VOCSegmentation',
+    'VisionTransforms',
     'batch_collate',
     'dataset_labels',
+    'make_digits_canvas',
 ]

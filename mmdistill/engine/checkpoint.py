@@ -27,7 +27,7 @@ from torch import nn
 from mmdistill.engine.atomic import replacing
 from mmdistill.engine.unpickling import only_our_globals
 
-_SHOWN = 12  # tensors that an error lists
+_SHOWN = 12  # tensors of a kind that an error lists
 _trusted = False
 
 
@@ -154,6 +154,11 @@ def trust_checkpoints(trust: bool = True) -> None:
     _trusted = trust
 
 
+def checkpoints_are_trusted() -> bool:
+    """Whether :func:`trust_checkpoints` was called."""
+    return _trusted
+
+
 def state_dict_of(checkpoint: object, name: str) -> dict[str, torch.Tensor]:
     """Return the weights in a checkpoint, without DDP's 'module.' prefix.
 
@@ -225,24 +230,19 @@ def load_strictly(
         CheckpointError: if tensors are missing, have another shape, or (with
             ``whole``) are left over; it lists them.
     """
-    shapes = {k: tuple(v.shape) for k, v in model.state_dict().items()}
-    misfits: list[str] = []
-    try:
-        missing, left = model.load_state_dict(state, strict=False)
-    except RuntimeError as error:
-        lines = str(error).splitlines()
-        misfits = [line.strip() for line in lines[1:] or lines]
-        missing, left = shapes.keys() - state.keys(), []
-    missing = sorted(
-        key for key in missing if not key.endswith('num_batches_tracked')
-    )
-    left = sorted(left) if whole else []
-    wrong = [f'missing: {key} {shapes[key]}' for key in missing] + misfits
-    wrong += [f'left over: {key}' for key in left]
+    shapes, missing, misfits, left = _try_load(model, state)
+    left = left if whole else []
+    wrong = []
+    for kind in (
+        [f'missing: {key} {shapes[key]}' for key in missing],
+        list(misfits.values()),
+        [f'left over: {key}' for key in left],
+    ):
+        if len(kind) > _SHOWN:
+            kind[_SHOWN:] = [f'... and {len(kind) - _SHOWN} more']
+        wrong += kind
     if not wrong:
         return
-    if len(wrong) > _SHOWN:
-        wrong[_SHOWN:] = [f'... and {len(wrong) - _SHOWN} more']
     raise CheckpointError(
         f'{name} does not fit {type(model).__name__}: of its {len(shapes)} '
         f'tensors {len(missing)} are missing and {len(misfits)} have another '
@@ -250,6 +250,59 @@ def load_strictly(
         + '\n  '.join(wrong)
         + f'\n{advice}'
     )
+
+
+def load_partly(
+    model: nn.Module, state: dict[str, torch.Tensor], name: str, advice: str
+) -> tuple[list[str], list[str]]:
+    """Load the weights that fit; the model's other tensors stay.
+
+    Args:
+        model, state, name, advice: as of :func:`load_strictly`.
+
+    Returns:
+        The names of the model's tensors that stay as they were, and of the
+        file's that were not taken.
+
+    Raises:
+        CheckpointError: if no tensor fits.
+    """
+    shapes, missing, misfits, left = _try_load(model, state)
+    stay = sorted({*missing, *misfits})
+    if not state.keys() - {*left, *misfits}:
+        raise CheckpointError(
+            f'{name} has no tensor that fits {type(model).__name__}: it has '
+            f'{sorted(state)[:_SHOWN]}, expected some of '
+            f'{list(shapes)[:_SHOWN]}\n{advice}'
+        )
+    return stay, sorted({*left, *misfits})
+
+
+def _try_load(
+    model: nn.Module, state: dict[str, torch.Tensor]
+) -> tuple[dict[str, tuple], list[str], dict[str, str], list[str]]:
+    """Load what fits.
+
+    Returns:
+        The shapes of the model's tensors; of them those that are missing, and
+        by name what torch says of those that do not fit; the weights that the
+        model has no use for.
+    """
+    shapes = {k: tuple(v.shape) for k, v in model.state_dict().items()}
+    misfits: dict[str, str] = {}
+    try:
+        missing, left = model.load_state_dict(state, strict=False)
+    except RuntimeError as error:
+        lines = str(error).splitlines()
+        for line in map(str.strip, lines[1:] or lines):
+            key = line.removeprefix('size mismatch for ').split(':')[0]
+            misfits[key] = line
+        missing = shapes.keys() - state.keys()
+        left = state.keys() - shapes.keys()
+    missing = sorted(
+        key for key in missing if not key.endswith('num_batches_tracked')
+    )
+    return shapes, missing, misfits, sorted(left)
 
 
 def _put(self, obj: bytes, filepath: str | os.PathLike) -> None:

@@ -1,6 +1,7 @@
 """Metrics, and the functions that they are made of."""
 
 from mmdistill.evaluation.auc import AUC
+from mmdistill.evaluation.coco import CocoMetric
 from mmdistill.evaluation.collapse import (
     effective_rank,
     prototype_usage,
@@ -11,11 +12,16 @@ from mmdistill.evaluation.episodes import (
     mean_and_interval,
 )
 from mmdistill.evaluation.knn import weighted_knn
+from mmdistill.evaluation.mean_iou import MeanIoU
 from mmdistill.evaluation.peers import PeerAccuracy
+from mmdistill.evaluation.voc import VOCMetric
 
 __all__ = [
     'AUC',
+    'CocoMetric',
+    'MeanIoU',
     'PeerAccuracy',
+    'VOCMetric',
     'classify_episodes',
     'effective_rank',
     'mean_and_interval',

@@ -6,6 +6,7 @@ from mmdistill.models.classifiers import (
     PrototypicalNetwork,
     TransferClassifier,
 )
+from mmdistill.models.detectors import FasterRCNN, MaskRCNN
 from mmdistill.models.distillers import (
     OSS,
     CoCoRD,
@@ -20,24 +21,32 @@ from mmdistill.models.memories import FeatureQueue, InstanceBank
 from mmdistill.models.necks import FlattenNeck
 from mmdistill.models.preprocessors import (
     BatchAugmentPreprocessor,
+    DetectionPreprocessor,
     MultiCropPreprocessor,
 )
+from mmdistill.models.pretrained import Pretrained
 from mmdistill.models.representation import (
     Representation,
     RepresentationReader,
 )
+from mmdistill.models.segmentors import FCN
 
 __all__ = [
+    'FCN',
     'OSS',
     'BatchAugmentPreprocessor',
     'CoCoRD',
+    'DetectionPreprocessor',
+    'FasterRCNN',
     'FeatureQueue',
     'FlattenNeck',
     'InstanceBank',
     'LinearProbe',
+    'MaskRCNN',
     'MultiCropPreprocessor',
     'OfflineDistiller',
     'OnlineDistiller',
+    'Pretrained',
     'PrototypicalNetwork',
     'Representation',
     'RepresentationReader',

@@ -1,4 +1,4 @@
-"""Setting up: registration of every part and of plug-ins."""
+"""Registration of every part and of plug-ins, and small common things."""
 
 from mmdistill.utils.setup import register_all_modules
 

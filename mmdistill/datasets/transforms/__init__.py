@@ -1,9 +1,27 @@
 """Transforms of the data pipeline."""
 
+from mmdistill.datasets.transforms.loading import (
+    LoadInstances,
+    LoadRGBImage,
+    LoadSemanticMap,
+)
 from mmdistill.datasets.transforms.multi_crop import MultiCrop
 from mmdistill.datasets.transforms.teacher_view import (
     PackPairInputs,
     TeacherView,
 )
+from mmdistill.datasets.transforms.vision import (
+    PackTransferInputs,
+    VisionTransforms,
+)
 
-__all__ = ['MultiCrop', 'PackPairInputs', 'TeacherView']
+__all__ = [
+    'LoadInstances',
+    'LoadRGBImage',
+    'LoadSemanticMap',
+    'MultiCrop',
+    'PackPairInputs',
+    'PackTransferInputs',
+    'TeacherView',
+    'VisionTransforms',
+]

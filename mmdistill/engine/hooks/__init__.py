@@ -15,6 +15,9 @@ from mmdistill.engine.hooks.ramp_up_hook import RampUpHook
 from mmdistill.engine.hooks.resume_state_hook import ResumeStateHook
 from mmdistill.engine.hooks.strict_load_hook import StrictLoadHook
 from mmdistill.engine.hooks.teacher_check_hook import TeacherCheckHook
+from mmdistill.engine.hooks.transfer_visualization_hook import (
+    TransferVisualizationHook,
+)
 
 __all__ = [
     'AttributeScheduleHook',
@@ -30,4 +33,5 @@ __all__ = [
     'ResumeStateHook',
     'StrictLoadHook',
     'TeacherCheckHook',
+    'TransferVisualizationHook',
 ]

@@ -8,10 +8,11 @@ from mmengine.logging import print_log
 from mmpretrain.models import ImageClassifier
 from torch import nn
 
-from mmdistill.engine.checkpoint import (
-    load_file,
-    load_strictly,
-    state_dict_of,
+from mmdistill.engine.checkpoint import load_strictly
+from mmdistill.models.pretrained import (
+    read_weights,
+    weights_of,
+    what_to_change,
 )
 from mmdistill.registry import MODELS
 
@@ -77,20 +78,8 @@ class TransferClassifier(ImageClassifier):
             self._load(os.path.expanduser(self.checkpoint))
 
     def _load(self, path: str) -> None:
-        if not os.path.isfile(path):
-            raise FileNotFoundError(
-                f'the checkpoint {path!r} does not exist; set '
-                'model.checkpoint to the file of a trained network'
-            )
-        state = state_dict_of(load_file(path), path)
-        rooms = sorted({key.split('.')[0] for key in state})
-        inner = f'{self.part}.'
-        if any(key.startswith(inner) for key in state):
-            state = {
-                key.removeprefix(inner): value
-                for key, value in state.items()
-                if key.startswith(inner)
-            }
+        weights = read_weights(path, 'model.checkpoint')
+        state = weights_of(weights, self.part)
         given = {
             key: value
             for key, value in state.items()
@@ -105,9 +94,12 @@ class TransferClassifier(ImageClassifier):
             self,
             {**own, **given},
             f'the checkpoint {path!r}',
-            f'Its keys begin with {rooms[:8]}; those of "{inner}backbone" or '
-            '"backbone" are taken. Set model.backbone to the network of the '
-            'file, or model.checkpoint to a file of this network.',
+            what_to_change(
+                weights,
+                f'"{self.part}.backbone" or "backbone"',
+                'model.backbone',
+                'model.checkpoint',
+            ),
             whole=True,
         )
         print_log(

@@ -3,6 +3,11 @@
 from mmdistill.models.preprocessors.batch_augment import (
     BatchAugmentPreprocessor,
 )
+from mmdistill.models.preprocessors.detection import DetectionPreprocessor
 from mmdistill.models.preprocessors.multi_crop import MultiCropPreprocessor
 
-__all__ = ['BatchAugmentPreprocessor', 'MultiCropPreprocessor']
+__all__ = [
+    'BatchAugmentPreprocessor',
+    'DetectionPreprocessor',
+    'MultiCropPreprocessor',
+]

@@ -1,0 +1,5 @@
+"""Students that leave: as checkpoints, in other layouts, as graphs."""
+
+from mmdistill.engine.export.checkpoint import student_checkpoint
+
+__all__ = ['student_checkpoint']

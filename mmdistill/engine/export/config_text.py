@@ -1,0 +1,133 @@
+"""Configs that checkpoints carry, read as data and not as programs."""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Iterator
+
+from mmengine.config import Config
+from mmengine.utils import import_modules_from_strings
+
+from mmdistill import registry
+from mmdistill.engine.checkpoint import (
+    CheckpointError,
+    checkpoints_are_trusted,
+)
+
+_SCOPES = ('mmengine', 'mmpretrain', 'mmdistill')
+_ADVICE = (
+    'Give --config with the config of its training, or, if you trust its '
+    'origin, --trust-checkpoints.'
+)
+
+
+def config_from_text(text: str, name: str) -> Config:
+    """The config in a checkpoint's ``meta``, of which nothing is executed.
+
+    ``Config.fromstring`` runs the text as Python, and a checkpoint may come
+    from a stranger. Here values are literals, ``dict(...)`` and no more.
+
+    Args:
+        text: ``Config.pretty_text``.
+        name: what error messages call the checkpoint; its path.
+    Raises:
+        CheckpointError: if the text holds more than that.
+    """
+    try:
+        return Config(_settings(ast.parse(text)))
+    except (SyntaxError, TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f'the config in {name} is no list of plain settings ({error}). '
+            'Give --config with the config of its training.'
+        ) from error
+
+
+def require_harmless(cfg: Config, name: str) -> None:
+    """Refuse a stranger's config that would run code when it is built.
+
+    A ``type`` with dots in it calls any function there is, so the model's
+    types must be names in a registry, and ``custom_imports`` are imported
+    only if checkpoints are trusted, which allows both.
+
+    Args:
+        cfg: the config in a checkpoint.
+        name: what error messages call the checkpoint; its path.
+    Raises:
+        CheckpointError: if it has imports, or types that no registry has.
+    """
+    imports = cfg.get('custom_imports')
+    if checkpoints_are_trusted():
+        if imports:
+            import_modules_from_strings(**imports)
+        return
+    if imports:
+        raise CheckpointError(
+            f'the config in {name} imports {imports["imports"]}. ' + _ADVICE
+        )
+    unknown = sorted(set(_types(cfg.get('model'))) - _registered())
+    if unknown:
+        raise CheckpointError(
+            f'the model in {name} has the types {unknown[:8]}, which no '
+            'registry has. ' + _ADVICE
+        )
+
+
+def _settings(tree: ast.Module) -> dict:
+    settings = {}
+    for line in tree.body:
+        match line:
+            case ast.Assign(targets=[ast.Name(id=key)], value=value):
+                settings[key] = _value(value)
+            case _:
+                raise ValueError(f'line {line.lineno}')
+    return settings
+
+
+def _value(node: ast.expr) -> object:
+    """A literal, as ``pretty_text`` writes it."""
+    match node:
+        case ast.List(elts=items):
+            return [_value(item) for item in items]
+        case ast.Tuple(elts=items):
+            return tuple(_value(item) for item in items)
+        case ast.Dict(keys=keys, values=values) if None not in keys:
+            pairs = zip(keys, values, strict=True)
+            return {_value(key): _value(value) for key, value in pairs}
+        case ast.Call(
+            func=ast.Name(id='dict'), args=[], keywords=settings
+        ) if all(setting.arg for setting in settings):
+            return {x.arg: _value(x.value) for x in settings}
+        case ast.Call(
+            func=ast.Name(id='dict'), args=[ast.Dict() as items], keywords=[]
+        ):
+            return _value(items)
+        case ast.Name(id='inf' | 'nan' as number):
+            return getattr(math, number)
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return -_value(operand)
+    return ast.literal_eval(node)
+
+
+def _types(value: object) -> Iterator[str]:
+    """Every ``type`` in a part of a config, without our scopes."""
+    if isinstance(value, dict):
+        kind = value.get('type')
+        if kind is not None:
+            scope, _, rest = str(kind).partition('.')
+            yield rest if scope in _SCOPES else str(kind)
+        for item in value.values():
+            yield from _types(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _types(item)
+
+
+def _registered() -> set[str]:
+    names = set()
+    for name in registry.__all__:
+        room = getattr(registry, name)
+        while room is not None:
+            names |= set(room.module_dict)
+            room = room.parent
+    return names

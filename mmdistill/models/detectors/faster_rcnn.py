@@ -1,0 +1,324 @@
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+from mmengine.structures import BaseDataElement, InstanceData
+from torch import Tensor, nn
+from torchvision.models import detection
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
+from torchvision.models.detection.rpn import AnchorGenerator
+from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
+from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
+
+from mmdistill.models.detectors.c4 import (
+    LastStage,
+    stage_names,
+    stages_after_c4,
+)
+from mmdistill.models.detectors.targets import detection_targets
+from mmdistill.models.fine_tuned import DRY_RUN_SIZE, FineTunedModel
+from mmdistill.ops import full_precision
+from mmdistill.registry import MODELS
+
+#: torchvision's anchors: a size for each level, or all on the one of C4.
+ANCHOR_SIZES = dict(
+    fpn=((32,), (64,), (128,), (256,), (512,)),
+    c4=((32, 64, 128, 256, 512),),
+)
+
+
+def _numbers(*beginnings: str) -> dict[str, Any]:
+    """torchvision's numbers of such names, with its defaults."""
+    parts = 'rpn_anchor_generator rpn_head box_roi_pool box_head box_predictor'
+    parameters = inspect.signature(detection.FasterRCNN).parameters
+    return {
+        name: parameter.default
+        for name, parameter in parameters.items()
+        if name.startswith(beginnings) and name not in parts.split()
+    }
+
+
+RPN_NUMBERS = _numbers('rpn_')
+ROI_NUMBERS = _numbers('box_', 'bbox_')
+
+
+@MODELS.register_module()
+class FasterRCNN(FineTunedModel):
+    """torchvision's Faster R-CNN on any convolutional backbone.
+
+    Images are resized, normalised and padded on the device, by torchvision's
+    transform; its region proposals, heads and losses are used as they are.
+    Boxes and losses are float32 whatever the autocast dtype.
+
+    Paper: Ren et al., Faster R-CNN, NeurIPS 2015; Lin et al., Feature Pyramid
+    Networks for Object Detection, CVPR 2017. The C4 form is that of He et
+    al., Momentum Contrast, CVPR 2020: regions of 14 x 14 cells of the
+    stride-16 map go through the backbone's last stage and an extra batch norm.
+
+    Args:
+        backbone: config of a backbone. With 'fpn' its ``out_indices`` are the
+            levels, each of twice the stride of the one before; with 'c4' they
+            are set here.
+        num_classes: without background.
+        neck: 'fpn' or 'c4'.
+        fpn_width: channels of all levels.
+        fpn_norm: batch norms in the pyramid.
+        anchor_sizes: in pixels of the resized image, one sequence a level:
+            one for each of the backbone's maps and one for the max-pooled
+            level with 'fpn', one in all with 'c4'; torchvision's when None.
+        aspect_ratios: height over width of the anchors.
+        norm: 'frozen', 'tuned' or 'sync', see `FineTunedModel`.
+        min_size: length of the shorter side; of several, training draws one
+            for each image and testing takes the last.
+        max_size: the longer side is at most this long.
+        mean, std: of the pixels, by channel, from 0 to 255.
+        rpn: numbers of the region proposals by their names in torchvision's
+            FasterRCNN, ``rpn_batch_size_per_image`` and so on.
+        roi: numbers of the heads by their names there,
+            ``box_detections_per_img`` and so on.
+        data_preprocessor, init_cfg: as of `FineTunedModel`.
+    Shape:
+        inputs: a list of (3, H, W) from 0 to 1, of any sizes. In mode 'loss'
+        returns torchvision's losses by their names; in mode 'predict' the
+        samples with ``pred_instances``: bboxes (n, 4) in pixels of the given
+        image, scores (n,), labels (n,); in mode 'tensor' the maps by level,
+        (N, C, H_i, W_i).
+    Raises:
+        ValueError: for an unknown neck, norm, or number of rpn and roi, a
+            backbone that does not go with the neck, or anchors that do not go
+            with the levels.
+    Config:
+        model=dict(
+            type='FasterRCNN',
+            backbone=dict(type='ResNet', depth=18, out_indices=(0, 1, 2, 3)),
+            num_classes=20,
+            min_size=(480, 512, 544, 576, 608, 640, 672, 704, 736, 768, 800))
+    """
+
+    network = detection.FasterRCNN
+    with_masks = False
+
+    def __init__(
+        self,
+        backbone: dict,
+        num_classes: int,
+        neck: str = 'fpn',
+        fpn_width: int = 256,
+        fpn_norm: bool = False,
+        anchor_sizes: Sequence[Sequence[int]] | None = None,
+        aspect_ratios: Sequence[float] = (0.5, 1.0, 2.0),
+        norm: str = 'frozen',
+        min_size: int | Sequence[int] = 800,
+        max_size: int = 1333,
+        mean: Sequence[float] = (123.675, 116.28, 103.53),
+        std: Sequence[float] = (58.395, 57.12, 57.375),
+        rpn: dict | None = None,
+        roi: dict | None = None,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        super().__init__(
+            backbone, num_classes, norm, data_preprocessor, init_cfg
+        )
+        if neck not in ANCHOR_SIZES:
+            raise ValueError(
+                f'model.neck is one of {tuple(ANCHOR_SIZES)}, got '
+                f'neck={neck!r}'
+            )
+        rpn = _completed(rpn, RPN_NUMBERS, 'model.rpn')
+        roi = _completed(roi, ROI_NUMBERS, 'model.roi')
+        # torchvision asks a backbone for its width and for nothing else.
+        outline = nn.Module()
+        if neck == 'fpn':
+            self.neck, levels = self._pyramid(fpn_width, fpn_norm)
+            outline.out_channels = fpn_width
+            parts = self._fpn_parts(levels)
+        else:
+            self.neck, levels = None, 0
+            stages, outline.out_channels, channels = self._split()
+            parts = self._c4_parts(stages, channels)
+        network = self.network(
+            outline,
+            min_size=min_size,
+            max_size=max_size,
+            image_mean=[x / 255 for x in mean],
+            image_std=[x / 255 for x in std],
+            rpn_anchor_generator=_anchors(
+                anchor_sizes or ANCHOR_SIZES[neck], aspect_ratios, levels + 1
+            ),
+            **rpn,
+            **roi,
+            **parts,
+        )
+        self.transform = network.transform
+        self.rpn = network.rpn
+        self.roi_heads = self._roi_heads(network.roi_heads, neck, roi)
+        for module in self._predictors():
+            module.register_forward_hook(_widen_output)
+        self.set_norms()
+
+    def loss(
+        self, inputs: list[Tensor], data_samples: list[BaseDataElement]
+    ) -> dict[str, Tensor]:
+        """torchvision's losses, each (), by their names there."""
+        if not self.training:
+            raise RuntimeError(
+                f'{type(self).__name__} has losses in training mode only, as '
+                "in torchvision; call model.train() before mode='loss'"
+            )
+        targets = detection_targets(
+            data_samples, self.num_classes, inputs[0].device, self.with_masks
+        )
+        images, targets = self.transform(inputs, targets)
+        maps = self.extract_feat(images.tensors)
+        proposals, rpn_losses = self.rpn(images, maps, targets)
+        _, losses = self.roi_heads(
+            maps, proposals, images.image_sizes, targets
+        )
+        return {**losses, **rpn_losses}
+
+    def predict(
+        self,
+        inputs: list[Tensor],
+        data_samples: list[BaseDataElement] | None = None,
+    ) -> list[BaseDataElement]:
+        """The samples with ``pred_instances``, best scores first."""
+        sizes = [tuple(image.shape[-2:]) for image in inputs]
+        images, _ = self.transform(inputs)
+        maps = self.extract_feat(images.tensors)
+        proposals, _ = self.rpn(images, maps)
+        found, _ = self.roi_heads(maps, proposals, images.image_sizes)
+        found = self.transform.postprocess(found, images.image_sizes, sizes)
+        samples = data_samples or [BaseDataElement() for _ in inputs]
+        for sample, one in zip(samples, found, strict=True):
+            sample.pred_instances = _instances(one)
+        return samples
+
+    def outputs(self, inputs: list[Tensor]) -> dict[str, Tensor]:
+        """Maps by the name of their level, of the resized images."""
+        return self.extract_feat(self.transform(inputs)[0].tensors)
+
+    def extract_feat(self, images: Tensor) -> dict[str, Tensor]:
+        """Maps by the name of their level, float32 under autocast, too.
+
+        Shape:
+            images: (N, 3, H, W), normalised.
+        """
+        maps = {str(i): m for i, m in enumerate(self.backbone(images))}
+        return _widened(maps if self.neck is None else self.neck(maps))
+
+    # How it is built ---------------------------------------------------------
+    def _pyramid(self, width: int, norm: bool) -> tuple[nn.Module, int]:
+        """The pyramid on the backbone's maps, and their number."""
+        shapes = self.map_shapes()
+        strides = [DRY_RUN_SIZE // shape[-2] for shape in shapes]
+        doubling = [strides[0] << i for i in range(len(strides))]
+        if len(shapes) < 2 or strides != doubling:
+            raise ValueError(
+                "model.neck='fpn' joins at least two maps, each of twice the "
+                f'stride of the one before; {type(self.backbone).__name__} '
+                f'gives maps of strides {strides}: set '
+                'model.backbone.out_indices to the stages wanted'
+            )
+        pyramid = FeaturePyramidNetwork(
+            [shape[1] for shape in shapes],
+            width,
+            LastLevelMaxPool(),
+            nn.BatchNorm2d if norm else None,
+        )
+        return pyramid, len(shapes)
+
+    def _split(self) -> tuple[list[nn.Module], int, int]:
+        """Stages of the box head, channels of the map, channels of these."""
+        names = stage_names(self.backbone)
+        self.backbone.out_indices = tuple(range(len(names)))
+        shapes = self.map_shapes()
+        strides = [DRY_RUN_SIZE // shape[-2] for shape in shapes]
+        stages = stages_after_c4(self.backbone, strides, names)
+        return stages, shapes[-len(stages) - 1][1], shapes[-1][1]
+
+    def _fpn_parts(self, levels: int) -> dict[str, Any]:
+        """What torchvision's network is given on a pyramid."""
+        return dict(
+            num_classes=self.num_classes + 1,
+            box_roi_pool=MultiScaleRoIAlign(
+                [str(i) for i in range(levels)], 7, sampling_ratio=2
+            ),
+        )
+
+    def _c4_parts(
+        self, stages: list[nn.Module], channels: int
+    ) -> dict[str, Any]:
+        """What torchvision's network is given on one map.
+
+        As in Detectron2's R50-C4 a cell of a region takes as many samples as
+        it needs (sampling_ratio=0).
+        """
+        predictor = FastRCNNPredictor(channels, self.num_classes + 1)
+        return dict(
+            box_roi_pool=MultiScaleRoIAlign(['0'], 14, sampling_ratio=0),
+            box_head=LastStage(stages, channels),
+            box_predictor=nn.Sequential(nn.AdaptiveAvgPool2d(1), predictor),
+        )
+
+    def _roi_heads(self, heads: nn.Module, neck: str, roi: dict) -> nn.Module:
+        """The heads that torchvision made, or others in their place."""
+        return heads
+
+    def _predictors(self) -> list[nn.Module]:
+        """What boxes and losses are computed from."""
+        heads = self.roi_heads
+        parts = (self.rpn.head, heads.box_predictor, heads.mask_predictor)
+        return [part for part in parts if part is not None]
+
+
+def _completed(given: dict | None, known: dict, key: str) -> dict[str, Any]:
+    """torchvision's numbers, those given in place of its own."""
+    unknown = sorted(set(given or ()) - set(known))
+    if unknown:
+        raise ValueError(
+            f'{key} holds numbers by their names in torchvision; it does not '
+            f'know {unknown}, the known ones are {sorted(known)}'
+        )
+    return {**known, **(given or {})}
+
+
+def _anchors(
+    sizes: Sequence, ratios: Sequence[float], levels: int
+) -> AnchorGenerator:
+    sizes = tuple(
+        tuple(one) if isinstance(one, (list, tuple)) else (one,)
+        for one in sizes
+    )
+    if len(sizes) != levels or len({len(one) for one in sizes}) > 1:
+        raise ValueError(
+            f'model.anchor_sizes has one sequence of sizes for each of the '
+            f'{levels} level(s), all equally long; got {len(sizes)}: '
+            f'anchor_sizes={sizes}'
+        )
+    return AnchorGenerator(sizes, (tuple(ratios),) * levels)
+
+
+def _instances(found: dict[str, Tensor]) -> InstanceData:
+    """torchvision's detections of an image, with labels from 0."""
+    instances = InstanceData(
+        bboxes=found['boxes'],
+        scores=found['scores'],
+        labels=found['labels'] - 1,
+    )
+    if 'masks' in found:
+        instances.masks = found['masks'][:, 0] > 0.5
+    return instances
+
+
+@full_precision
+def _widened(value: Any) -> Any:
+    """Tensors of half precision as float32."""
+    return value
+
+
+def _widen_output(_module: nn.Module, _args: tuple, output: Any) -> Any:
+    """A forward hook: torchvision gives boxes the dtype of such outputs."""
+    return _widened(output)

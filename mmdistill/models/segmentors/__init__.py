@@ -1,0 +1,5 @@
+"""Segmentors: torchvision's, on distilled backbones."""
+
+from mmdistill.models.segmentors.fcn import FCN
+
+__all__ = ['FCN']

@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+import numpy as np
+
+
+def class_colours(count: int) -> np.ndarray:
+    """The colours of PASCAL VOC's maps; the first one is black.
+
+    Shape:
+        returns (count, 3) uint8, RGB.
+    """
+    numbers = np.arange(count)
+    colours = np.zeros((count, 3), int)
+    # The bits of a number go in turn to red, green and blue, the lowest
+    # three to the highest bit of each.
+    for place in range(8):
+        for channel in range(3):
+            bit = numbers >> (3 * place + channel) & 1
+            colours[:, channel] |= bit << (7 - place)
+    return colours.astype(np.uint8)

@@ -1,0 +1,84 @@
+"""Configs that strangers' checkpoints carry."""
+
+import math
+import sys
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from mmdistill.engine.checkpoint import CheckpointError, trust_checkpoints
+from mmdistill.engine.export.config_text import (
+    config_from_text,
+    require_harmless,
+)
+
+CONFIGS = Path(__file__).resolve().parents[3] / 'configs'
+MODEL = dict(type='mmpretrain.ImageClassifier', backbone=dict(type='LeNet5'))
+
+
+@pytest.fixture(autouse=True)
+def distrust():
+    yield
+    trust_checkpoints(False)
+
+
+def test_what_mmengine_writes_is_read_back():
+    given = dict(
+        model=MODEL,
+        numbers=[1, -2, 1e-05, -0.5, math.inf, None, True],
+        nested=dict(a=((1, 2), [dict(b='it\'s "so"')]), c={}, d=()),
+        keys={'not an identifier': 1, 'layer.0': dict(x=[])},
+        long='words ' * 40,
+    )
+    read = config_from_text(Config(given).pretty_text, 'x.pth')
+    assert read.to_dict() == Config(given).to_dict()
+
+
+@pytest.mark.parametrize(
+    'line',
+    ['__import__("os").system("touch {0}")', 'x = open("{0}", "w")',
+     'import os', 'x = [].__class__', 'x = dict(**y)', 'x = dict([(1, 2)])',
+     'x = [open("{0}", "w") for _ in "a"]', 'x = f"{{open}}"', 'x = (1,',
+     'x: int = 1', 'a.b = 1', 'x = "-" * 9', 'x = -"a"'])  # fmt: skip
+def test_nothing_is_executed(line, tmp_path):
+    victim = tmp_path / 'executed'
+    for trust in (False, True):
+        trust_checkpoints(trust)
+        with pytest.raises(CheckpointError, match='x.pth.*--config'):
+            config_from_text(line.format(victim), 'x.pth')
+    assert not victim.exists()
+
+
+@pytest.mark.parametrize(
+    'kind', ['os.system', 'mmengine.os.system', 'builtins.eval', 'Nowhere', 3]
+)
+def test_types_must_be_registered(kind):
+    model = dict(MODEL, head=[dict(norm=dict(type=kind))])
+    with pytest.raises(CheckpointError, match='which no registry has'):
+        require_harmless(Config(dict(model=model)), 'x.pth')
+    trust_checkpoints()
+    require_harmless(Config(dict(model=model)), 'x.pth')
+
+
+def test_our_own_configs_are_harmless():
+    for path in ('crd/crd_resnet32x4_resnet8x4_cifar100.py',
+                 'ssl_alone/mocov2_resnet18_800e_in1k.py',
+                 'oss/oss_resnet50_resnet18_800e_in1k.py',
+                 'evaluation/finetune_1pct_deit_small_in1k.py'):  # fmt: skip
+        given = Config.fromfile(CONFIGS / path)
+        read = config_from_text(given.pretty_text, path)
+        assert read.to_dict() == Config(given.to_dict()).to_dict()
+        require_harmless(read, path)
+
+
+def test_imports_need_trust():
+    imports = dict(imports=['colorsys'], allow_failed_imports=False)
+    cfg = Config(dict(custom_imports=imports, model=MODEL))
+    sys.modules.pop('colorsys', None)
+    with pytest.raises(CheckpointError, match=r"\['colorsys'\].*--trust"):
+        require_harmless(cfg, 'x.pth')
+    assert 'colorsys' not in sys.modules
+    trust_checkpoints()
+    require_harmless(cfg, 'x.pth')
+    assert 'colorsys' in sys.modules
