@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from mmdistill.engine.checkpoint import load_strictly, state_dict_of
 from mmdistill.models.distillers.base import _build
 from mmdistill.models.distillers.preprocessor import PairPreprocessor
+from mmdistill.models.pretrained import weights_of
 
 
 class FrozenTeacher:
@@ -59,6 +60,17 @@ class FrozenTeacher:
     def init_weights(self) -> None:
         """Initialise what learns; from here on the teacher must be there."""
         self.prepare_teacher()
+        if (
+            self.teacher is not None
+            and self.teacher_ckpt is None
+            and getattr(self.teacher, 'init_cfg', None) is None
+        ):
+            print_log(
+                'model.teacher_ckpt is not set and model.teacher has no '
+                'init_cfg: the teacher is a random network',
+                logger='current',
+                level=logging.WARNING,
+            )
         super().init_weights()
 
     @torch.no_grad()
@@ -110,13 +122,6 @@ def load_teacher(teacher: nn.Module, ckpt: str | None) -> None:
         logger.setLevel(logging.WARNING)  # it lists every tensor
         teacher.init_weights()
         logger.setLevel(level)
-        if getattr(teacher, 'init_cfg', None) is None:
-            print_log(
-                'model.teacher_ckpt is not set and model.teacher has no '
-                'init_cfg: the teacher is a random network',
-                logger='current',
-                level=logging.WARNING,
-            )
         return
     if is_missing_file(ckpt):
         raise FileNotFoundError(
@@ -124,13 +129,7 @@ def load_teacher(teacher: nn.Module, ckpt: str | None) -> None:
             'teacher first or set model.teacher_ckpt to its checkpoint'
         )
     state = state_dict_of(_load_checkpoint(ckpt, map_location='cpu'), ckpt)
-    student = 'student.'
-    if any(key.startswith(student) for key in state):
-        state = {
-            key[len(student) :]: value
-            for key, value in state.items()
-            if key.startswith(student)
-        }
+    state = weights_of(state, 'student')
     state = _from_torchvision(state)
     if getattr(teacher, 'prototypes', teacher) is None:
         # An encoder that was built to do without those of the file.
