@@ -59,7 +59,11 @@ def run_distributed(function, world: int, *args) -> list:
 
     Returns the results by rank, tensors as numpy arrays.
     """
-    context = mp.get_context('spawn')
+    context = mp.get_context('forkserver')
+    # Imported once: the processes are forked from one that has them.
+    context.set_forkserver_preload(
+        ['mmdistill.models', 'mmdistill.engine.hooks']
+    )
     queue = context.Queue()
     port = free_port()
     workers = [

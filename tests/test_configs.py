@@ -93,6 +93,8 @@ def small(cfg: Config, work_dir) -> Config:
     for hook in cfg.custom_hooks:
         if hook['type'] == 'QueueHook':
             hook.update(start_epoch=0, prefill=16)
+        if hook['type'] == 'KNNHook':
+            hook.update(by_epoch=False)
     if cfg.train_cfg.get('type') == 'StagedTrainLoop':
         loader = cfg.train_dataloader
         loader.batch_size = 24  # one step a stage

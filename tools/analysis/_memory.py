@@ -1,33 +1,29 @@
-"""How much memory a call needs, on the CPU (Linux) or on a GPU."""
+"""How much memory a call needs, on the CPU or on a GPU."""
 
-import ctypes
 from collections.abc import Callable
-from pathlib import Path
 
 
 def peak_of(step: Callable, device: str) -> int:
-    """Bytes by which a call raises the memory in use, at its highest.
+    """Bytes by which a call raises what PyTorch allocates, at its highest.
 
-    Of a GPU it is what PyTorch's allocator gave out, of the CPU what the
-    kernel counts for this process. Call ``step`` before, to warm up.
+    Call ``step`` before, to warm up.
     """
-    if device != 'cpu':
-        import torch
+    import torch
 
+    if device != 'cpu':
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
         step()
         return torch.cuda.max_memory_allocated() - before
-    # What malloc keeps from earlier calls would hide what this one needs.
-    ctypes.CDLL(None).malloc_trim(0)
-    before = _process_memory('VmRSS')
-    Path('/proc/self/clear_refs').write_text('5')  # the peak starts anew
-    step()
-    return _process_memory('VmHWM') - before
-
-
-def _process_memory(field: str) -> int:
-    """A field of this process's status, in bytes."""
-    lines = Path('/proc/self/status').read_text().splitlines()
-    line = next(line for line in lines if line.startswith(field))
-    return 1024 * int(line.split()[1])
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    with torch.profiler.profile(
+        activities=activities, profile_memory=True, acc_events=True
+    ) as profile:
+        step()
+    now = peak = 0
+    # Allocations and releases in their order.
+    for event in profile.profiler.kineto_results.events():
+        if event.name() == '[memory]':
+            now += event.nbytes()
+            peak = max(peak, now)
+    return peak

@@ -1,8 +1,7 @@
 """Time and extra memory of a ProtoCPC step over crops, on the CPU or a GPU.
 
 Extra memory is what the loss and its backward pass need beside the scores and
-their gradients, in units of one (batch, prototypes) float32 matrix. A GPU's
-peak is its allocator's; a process's is the kernel's (Linux).
+their gradients, in units of one (batch, prototypes) float32 matrix.
 """
 
 import argparse

@@ -138,9 +138,6 @@ def test_chunks_do_not_matter(monkeypatch, prior):
         torch.testing.assert_close(one, other)
 
 
-@pytest.mark.skipif(
-    not Path('/proc/self/clear_refs').exists(), reason='Linux tells the peak'
-)
 def test_memory_does_not_grow_with_the_crops():
     """Three (N, K) matrices beside the scores and their gradients."""
     tool = Path(__file__).parents[3] / 'tools/analysis/benchmark_protocpc.py'
@@ -150,7 +147,7 @@ def test_memory_does_not_grow_with_the_crops():
              '1', '--repeats', '1', '--local-crops', str(crops)],
             capture_output=True, text=True, check=True)  # fmt: skip
         (extra,) = re.findall(r'([\d.]+) matrices', done.stdout)
-        assert float(extra) < 3
+        assert float(extra) < 2.1
 
 
 @pytest.mark.parametrize('num_prototypes', [6, None])
