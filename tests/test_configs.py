@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.dataset import default_collate
+from mmengine.dataset import default_collate, pseudo_collate
 from mmengine.runner import Runner
 from mmpretrain.datasets import BaseDataset
 
+from mmdistill.datasets import make_digits_canvas
 from mmdistill.models.backbones.zoo import CIFAR_ZOO, cifar_classifier
 from mmdistill.models.encoders import ENCODER_ZOO
-from mmdistill.registry import DATASETS, MODELS, PARAM_SCHEDULERS
+from mmdistill.registry import DATASETS, METRICS, MODELS, PARAM_SCHEDULERS
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 LEAVES = sorted(
@@ -72,16 +73,58 @@ def random_images(cfg: Config, dataset: dict) -> dict:
     )
 
 
-def small(cfg: Config, work_dir) -> Config:
+@pytest.fixture(scope='session')
+def canvas(tmp_path_factory) -> Path:
+    """Two images to train with and two to test, of digits on canvases."""
+    folder = tmp_path_factory.mktemp('canvas') / 'digits'
+    return make_digits_canvas(folder, num_train=2, num_val=2)
+
+
+def on_canvas(dataset: dict, folder: Path) -> dict:
+    """In a dataset's place: the canvases, through its own pipeline."""
+    split = 'val' if dataset.get('test_mode') else 'train'
+    if dataset['type'] == 'VOCSegmentation':
+        place = dict(image_set=split, classes=('background', *'0123456789'))
+    else:
+        place = dict(
+            data_prefix=dict(img='JPEGImages'),
+            ann_file=f'annotations/instances_{split}.json',
+            with_masks=dataset.get('with_masks', False),
+        )
+    return dict(
+        type=dataset['type'].replace('VOCDetection', 'CocoDetection'),
+        data_root=str(folder),
+        test_mode=split == 'val',
+        pipeline=dataset['pipeline'],
+        **place,
+    )
+
+
+def metric_on_canvas(evaluator: dict, folder: Path) -> dict:
+    """A metric, told where the annotations are if it asks."""
+    if evaluator['type'] != 'CocoMetric':
+        return evaluator
+    path = folder / 'annotations' / 'instances_val.json'
+    return dict(evaluator, ann_file=str(path))
+
+
+def small(cfg: Config, work_dir, canvas: Path) -> Config:
     """The override: few images, one step, no files but in work_dir."""
     for name in ('train', 'val', 'test'):
         loader = cfg[f'{name}_dataloader']
         loader.num_workers = 0
         loader.batch_size = 8
-        if loader.dataset.type == 'Digits':
+        if 'data_preprocessor' not in cfg:  # a detector, or a segmentor
+            loader.batch_size = 2
+            loader.dataset = on_canvas(loader.dataset, canvas)
+            cfg.model.backbone.pop('init_cfg', None)
+        elif loader.dataset.type == 'Digits':
             loader.dataset.indices = 24
         else:
             loader.dataset = random_images(cfg, loader.dataset)
+    if 'data_preprocessor' not in cfg:
+        for name in ('val_evaluator', 'test_evaluator'):
+            cfg[name] = metric_on_canvas(cfg[name], canvas)
     if 'teacher_ckpt' in cfg.model:
         cfg.model.teacher_ckpt = None
     if 'queue_size' in cfg.model:
@@ -113,7 +156,8 @@ def test_there_are_leaves():
         'kd fitnet at sp cc vid rkd pkt ab ft fsp nst crd wcord cocord '
         'protocpc infonce vanilla quickstart privileged protocpc_ssl seed '
         'compress label_free dino protocpc_self swav oss ssl_alone evaluation '
-        'mcl_okd dml cl_ilr one okddip online_digits few_shot'
+        'mcl_okd dml cl_ilr one okddip online_digits few_shot transfer '
+        'transfer_digits'
     )
     assert set(methods.split()) <= folders
 
@@ -123,9 +167,14 @@ def in_full(leaf: str) -> bool:
     return 'digits' in leaf or 'resnet32x4_resnet8x4' in leaf
 
 
+def is_transfer(leaf: str) -> bool:
+    """Whether a leaf is a full-size detector or segmentor."""
+    return leaf.startswith('transfer/')
+
+
 @pytest.mark.parametrize('leaf', [leaf for leaf in LEAVES if in_full(leaf)])
-def test_runs(leaf, tmp_path):
-    cfg = small(Config.fromfile(CONFIGS / leaf), tmp_path)
+def test_runs(leaf, tmp_path, canvas):
+    cfg = small(Config.fromfile(CONFIGS / leaf), tmp_path, canvas)
     runner = Runner.from_cfg(cfg)
     before = {
         name: p.detach().clone()
@@ -157,7 +206,8 @@ STEPPED = set()
 
 
 @pytest.mark.parametrize(
-    'leaf', [leaf for leaf in LEAVES if not in_full(leaf)]
+    'leaf',
+    [leaf for leaf in LEAVES if not in_full(leaf) and not is_transfer(leaf)],
 )
 def test_builds_and_takes_a_step(leaf):
     cfg = Config.fromfile(CONFIGS / leaf)
@@ -188,6 +238,57 @@ def test_builds_and_takes_a_step(leaf):
     learning = {n for n, p in model.named_parameters() if p.requires_grad}
     assert got == learning
     STEPPED.add(key)
+
+
+@pytest.mark.parametrize(
+    'leaf', [leaf for leaf in LEAVES if is_transfer(leaf)]
+)
+def test_transfers(leaf, canvas):
+    """A step, and a test by the leaf's metric, on canvases in its pipeline."""
+    cfg = Config.fromfile(CONFIGS / leaf).to_dict()
+    assert cfg['model']['backbone'].pop('init_cfg')['type'] == 'Pretrained'
+    if cfg['model']['type'] != 'FCN':
+        cfg['model'].update(
+            min_size=(64, 80),
+            max_size=128,
+            rpn=dict.fromkeys(cfg['model'].get('rpn', ()), 50),
+            roi=dict(box_batch_size_per_image=16),
+        )
+    model = MODELS.build(cfg['model']).train()
+
+    def batch_of(name):
+        loader = cfg[f'{name}_dataloader']
+        dataset = DATASETS.build(on_canvas(loader['dataset'], canvas))
+        assert loader['collate_fn'] == dict(type='pseudo_collate')
+        return pseudo_collate(list(dataset)), dataset.metainfo
+
+    data = model.data_preprocessor(batch_of('train')[0], True)
+    total, log = model.parse_losses(model(**data, mode='loss'))
+    total.backward()
+    assert all(value.isfinite() for value in log.values())
+    for name, parameter in model.named_parameters():
+        assert parameter.requires_grad == (parameter.grad is not None), name
+
+    data, metainfo = batch_of('val')
+    with torch.no_grad():
+        found = model.eval()(**model.data_preprocessor(data), mode='predict')
+    metric = METRICS.build(metric_on_canvas(cfg['val_evaluator'], canvas))
+    metric.dataset_meta = metainfo
+    metric.process(data, [sample.to_dict() for sample in found])
+    (export,) = [h for h in cfg['custom_hooks'] if 'Export' in h['type']]
+    assert export['metric'] in metric.evaluate(len(found))
+
+
+def test_mmdet_config_names_an_export():
+    """Its ResNet is one that the export's file fits."""
+    (path,) = (CONFIGS / 'transfer' / 'mmdet').glob('*.py')
+    backbone = Config.fromfile(path).model.backbone.to_dict()
+    assert backbone.pop('init_cfg')['type'] == 'Pretrained'
+    ours = MODELS.build(backbone).state_dict()
+    student = MODELS.build(dict(type='ResNet', depth=50)).state_dict()
+    assert {k: v.shape for k, v in ours.items()} == {
+        k: v.shape for k, v in student.items()
+    }
 
 
 FULL_SIZE = (

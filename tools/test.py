@@ -50,7 +50,7 @@ def parse_args():
         action='store_true',
         help="test-time augmentation by the config's tta_pipeline and "
         'tta_model; without them, the mean over an image and its mirror '
-        'image',
+        'image, for classifiers',
     )
     return parser.parse_args()
 
@@ -89,7 +89,9 @@ def merge_args(cfg, args):
         if drawing is None:
             raise ValueError(
                 '--show and --show-dir need default_hooks.visualization='
-                "dict(type='VisualizationHook') in the config"
+                "dict(type='VisualizationHook') in the config, or "
+                "dict(type='TransferVisualizationHook') for a detector or "
+                'segmentor'
             )
         drawing.update(
             enable=True,
@@ -109,7 +111,17 @@ def use_tta(cfg):
     """Wrap the model and the test pipeline for test-time augmentation."""
     from mmengine.config import ConfigDict
 
+    from mmdistill.models.fine_tuned import FineTunedModel
+    from mmdistill.registry import MODELS
+
     if 'tta_model' not in cfg:
+        kind = MODELS.get(cfg.model.type)
+        if kind is not None and issubclass(kind, FineTunedModel):
+            raise ValueError(
+                '--tta averages the class scores of whole images, which '
+                f'{cfg.model.type} does not give; test it without --tta, or '
+                'set tta_model and tta_pipeline in the config'
+            )
         cfg.tta_model = dict(type='mmpretrain.AverageClsScoreTTA')
     if 'tta_pipeline' not in cfg:
         *pipeline, pack = deepcopy(cfg.test_dataloader.dataset.pipeline)

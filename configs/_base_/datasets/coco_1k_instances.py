@@ -1,0 +1,6 @@
+# COCO-1K (OSS, 4.3): one of five random parts of 1,000 images that do not
+# overlap; --cfg-options train_dataloader.dataset.subset.split=1 is another.
+_base_ = './coco_instances.py'
+train_dataloader = dict(
+    dataset=dict(subset=dict(size=1000, split=0, seed=0)),
+)
