@@ -23,3 +23,4 @@ model = dict(
     mean=[127.5] * 3,
     std=[60.0] * 3,
 )
+optim_wrapper = dict(optimizer=dict(lr=0.003))

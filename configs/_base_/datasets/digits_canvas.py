@@ -1,5 +1,5 @@
 # Digits on canvases, 64 x 96: tools/make_digits_canvas.py writes them.
-train_pipeline = [
+pipeline = [
     dict(type='LoadRGBImage'),
     dict(type='LoadInstances'),
     dict(type='PackTransferInputs'),
@@ -8,7 +8,7 @@ images = dict(
     type='CocoDetection',
     data_root='data/digits_canvas',
     data_prefix=dict(img='JPEGImages'),
-    pipeline=train_pipeline,
+    pipeline=pipeline,
 )
 train_dataloader = dict(
     batch_size=8,

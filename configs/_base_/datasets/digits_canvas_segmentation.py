@@ -1,14 +1,19 @@
-# Digits on canvases with a class for every pixel; 0 is the background.
-train_pipeline = [
+# Digits on canvases with a class for every pixel; 0 is the background. Images
+# are made twice as large, their digits as large as those of digits_32.py.
+pipeline = [
     dict(type='LoadRGBImage'),
     dict(type='LoadSemanticMap'),
+    dict(
+        type='VisionTransforms',
+        transforms=[dict(type='Resize', size=(128, 192))],
+    ),
     dict(type='PackTransferInputs'),
 ]
 images = dict(
     type='VOCSegmentation',
     data_root='data/digits_canvas',
     classes=('background', *'0123456789'),
-    pipeline=train_pipeline,
+    pipeline=pipeline,
 )
 train_dataloader = dict(
     batch_size=8,
