@@ -398,6 +398,19 @@ def test_hook_for_a_part_that_is_not_there(tmp_path):
         train(tmp_path, [hook])
 
 
+def test_hook_for_a_teacher_that_is_none(tmp_path):
+    hook = dict(type='KNNHook', part='teacher', bank_dataloader=bank())
+    cfg = digits_config(tmp_path, custom_hooks=[hook])
+    cfg.model = dict(
+        type='OnlineDistiller',
+        student=cfg.model.student,
+        data_preprocessor=cfg.model.data_preprocessor,
+        input_size=(1, 8, 8),
+    )
+    with pytest.raises(ValueError, match="part='teacher'.*OnlineDistiller"):
+        Runner.from_cfg(cfg).train()
+
+
 @pytest.mark.parametrize('wrong', ['iterations', 'nothing to classify'])
 def test_hook_that_would_never_work(tmp_path, wrong):
     kwargs = dict(by_epoch=False)

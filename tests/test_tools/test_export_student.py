@@ -349,6 +349,37 @@ def test_files_that_do_not_do(files, export, tmp_path):
     assert not out.exists()
 
 
+def test_a_detector_gives_its_backbone_alone(export, tmp_path):
+    backbone = dict(type='CIFARResNet', depth=8, out_indices=(1, 2, 3))
+    anchors = [[8], [16], [32], [64]]
+    cfg = Config(
+        dict(
+            default_scope='mmdistill',
+            model=dict(
+                type='FasterRCNN',
+                backbone=backbone,
+                num_classes=2,
+                anchor_sizes=anchors,
+            ),
+        )
+    )
+    model = MODELS.build(cfg.model)
+    path = tmp_path / 'student.pth'
+    torch.save(student_checkpoint(model, cfg), path)
+    for out, kind in (('x.onnx', 'onnx'), ('x.pt2', 'torch-export')):
+        with pytest.raises(ExportError, match='FasterRCNN.*--format mmdet'):
+            export(
+                path, tmp_path / out, '--format', kind, '--input-size', 64, 64
+            )
+        assert not (tmp_path / out).exists()
+    with pytest.raises(ExportError, match='FasterRCNN.*--format mmdet'):
+        export(path, tmp_path / 'x.pth', '--format', 'timm', '--arch',
+               'resnet18', '--input-size', 64, 64)  # fmt: skip
+    export(path, tmp_path / 'x.pth', '--format', 'mmdet')
+    state = load_file(tmp_path / 'x.pth')['state_dict']
+    assert state.keys() == model.backbone.state_dict().keys()
+
+
 @pytest.mark.parametrize(
     'out, options, message',
     [('x.pth', ['timm'], 'needs --arch'),

@@ -21,6 +21,7 @@ from mmdistill.engine.export.config_text import (
     config_from_text,
     require_harmless,
 )
+from mmdistill.models.fine_tuned import FineTunedModel
 from mmdistill.models.pretrained import weights_of
 from mmdistill.registry import MODELS
 
@@ -159,6 +160,8 @@ class Deployed(nn.Module):
         bgr: with preprocessing, the network was trained on BGR.
     Shape:
         (N, C, H, W); returns (N, K), or (N, D) without a head.
+    Raises:
+        ExportError: for a detector or a segmentor.
     """
 
     def __init__(
@@ -168,6 +171,12 @@ class Deployed(nn.Module):
         bgr: bool = False,
     ) -> None:
         super().__init__()
+        if isinstance(model, FineTunedModel):
+            raise ExportError(
+                f'the file holds a {type(model).__name__}, which gives '
+                'neither logits nor a feature; export the student that its '
+                'backbone started from, or its backbone with --format mmdet'
+            )
         self.model = model
         self.with_preprocessing = with_preprocessing
         self.bgr = bgr

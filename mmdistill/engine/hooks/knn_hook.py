@@ -76,7 +76,7 @@ class KNNHook(Hook):
                 'by_epoch=False and interval in iterations'
             )
         model = unwrap(runner.model)
-        if self.part != 'student' and not hasattr(model, self.part):
+        if self.part != 'student' and getattr(model, self.part, None) is None:
             raise ValueError(
                 f'KNNHook.part={self.part!r} is no part of '
                 f"{type(model).__name__}; it is 'student', or 'teacher' of a "
