@@ -11,10 +11,10 @@ from mmdistill.datasets.transfer import (
     BoxCleaner,
     DetectionDataset,
     require_files,
-    shown,
 )
 from mmdistill.registry import DATASETS
 from mmdistill.utils.coco_file import read_coco
+from mmdistill.utils.text import shown
 
 
 @DATASETS.register_module()

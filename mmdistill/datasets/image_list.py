@@ -7,8 +7,7 @@ from mmpretrain.datasets import ImageNet
 from mmpretrain.datasets.custom import find_folders
 
 from mmdistill.registry import DATASETS
-
-_SHOWN = 5  # names that an error lists
+from mmdistill.utils.text import shown
 
 
 @DATASETS.register_module()
@@ -114,11 +113,9 @@ class ImageNetSubset(ImageNet):
         self, names: list[str], error: type[Exception], what: str
     ) -> None:
         if names:
-            shown = ', '.join(names[:_SHOWN])
-            more = ', ...' if len(names) > _SHOWN else ''
             raise error(
                 f'{len(names)} images of list_file={self.list_file!r} '
-                f'({shown}{more}) {what}'
+                f'({shown(names)}) {what}'
             )
 
     def extra_repr(self) -> list[str]:

@@ -7,8 +7,7 @@ from mmengine.fileio import exists, get_file_backend, isdir, list_from_file
 from mmpretrain.datasets import BaseDataset
 
 from mmdistill.registry import DATASETS
-
-_SHOWN = 5  # names that an error lists
+from mmdistill.utils.text import shown
 
 
 @DATASETS.register_module()
@@ -67,12 +66,10 @@ class MiniImageNet(BaseDataset):
         ]
         missing = [path for path in paths if not backend.exists(path)]
         if missing:
-            shown = ', '.join(missing[:_SHOWN])
-            more = ', ...' if len(missing) > _SHOWN else ''
             raise FileNotFoundError(
                 f'{len(missing)} of the {len(rows)} images of '
-                f'{self.ann_file!r} are not there ({shown}{more}); complete '
-                'the folder, or correct data_root and data_prefix'
+                f'{self.ann_file!r} are not there ({shown(missing)}); '
+                'complete the folder, or correct data_root and data_prefix'
             )
         classes = sorted({row['label'] for row in rows})
         self._metainfo.setdefault('classes', tuple(classes))

@@ -14,11 +14,11 @@ import numpy as np
 from mmpretrain.datasets import BaseDataset
 
 from mmdistill.registry import DATASETS
+from mmdistill.utils.text import shown
 
 # The end of a path: alphabet, character, drawing; archives have a folder of
 # their own around it, and files of other kinds beside it.
 _DRAWING = re.compile(r'(?:^|/)([^/]+)/([^/]+)/(\d+_\d+\.png)$')
-_SHOWN = 5  # names that an error lists
 
 
 @DATASETS.register_module()
@@ -192,11 +192,9 @@ class Omniglot(BaseDataset):
             x for x in lines if '/'.join(x.split('/')[:2]) not in drawings
         ]
         if wrong:
-            shown = ', '.join(wrong[:_SHOWN])
-            more = ', ...' if len(wrong) > _SHOWN else ''
             raise ValueError(
                 f'{len(wrong)} lines of class_list={self.class_list!r} name '
-                f'no character of {self.files} ({shown}{more}); add the file '
+                f'no character of {self.files} ({shown(wrong)}); add the file '
                 'that has them to files'
             )
         return set(lines)

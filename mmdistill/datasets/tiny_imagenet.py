@@ -7,8 +7,7 @@ from typing import Any
 from mmpretrain.datasets import BaseDataset
 
 from mmdistill.registry import DATASETS
-
-_SHOWN = 5  # names that an error lists
+from mmdistill.utils.text import shown
 
 
 @DATASETS.register_module()
@@ -79,7 +78,7 @@ class TinyImageNet(BaseDataset):
         if unknown:
             raise ValueError(
                 'val_annotations.txt names classes that wnids.txt does not '
-                f'have: {unknown[:_SHOWN]}; get both again'
+                f'have ({shown(unknown)}); get both again'
             )
         folder = self._path('val', 'images')
         there = self._images(folder)
@@ -88,7 +87,7 @@ class TinyImageNet(BaseDataset):
             raise FileNotFoundError(
                 f'{len(missing)} of the {len(rows)} images in '
                 f'val_annotations.txt are not in {folder!r}: '
-                f'{", ".join(missing[:_SHOWN])}; get them again'
+                f'{shown(missing)}; get them again'
             )
         return [(osp.join(folder, name), wnid) for name, wnid, *_ in rows]
 

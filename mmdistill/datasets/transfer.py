@@ -15,8 +15,7 @@ from mmengine.logging import print_log
 from mmpretrain.datasets import BaseDataset
 
 from mmdistill.datasets.transforms.loading import UnreadableFile
-
-_SHOWN = 5  # names that an error or a warning lists
+from mmdistill.utils.text import shown
 
 
 class TransferDataset(BaseDataset):
@@ -202,12 +201,6 @@ class BoxCleaner:
                     'current',
                     logging.WARNING,
                 )
-
-
-def shown(names: Sequence[object]) -> str:
-    """The first few of many names."""
-    more = ', ...' if len(names) > _SHOWN else ''
-    return ', '.join(map(str, names[:_SHOWN])) + more
 
 
 def require_files(paths: Sequence[str], change: str) -> None:

@@ -16,6 +16,7 @@ from mmdistill.engine.checkpoint import (
     state_dict_of,
 )
 from mmdistill.registry import WEIGHT_INITIALIZERS
+from mmdistill.utils.text import shown
 
 # What torchvision and timm call the classifier beside a bare backbone.
 _CLASSIFIERS = ('fc', 'classifier', 'head')
@@ -179,10 +180,8 @@ class Pretrained(PretrainedInit):
             (left, 'of the file were left'),
         ):
             if names:
-                more = ', ...' if len(names) > _SHOWN else ''
                 print_log(
-                    f'{len(names)} tensors {fate}: '
-                    f'{", ".join(names[:_SHOWN])}{more}',
+                    f'{len(names)} tensors {fate}: {shown(names, _SHOWN)}',
                     logger='current',
                     level=logging.WARNING,
                 )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-_SHOWN = 5  # names that an error lists
+from mmdistill.utils.text import shown
 
 
 class Episodes:
@@ -66,12 +66,11 @@ class Episodes:
             if count < self.size
         ]
         if few:
-            more = ', ...' if len(few) > _SHOWN else ''
             raise ValueError(
                 f'{where} draws shot={shot} and query={query} images of a '
                 f'class, {self.size} together, but {len(few)} of '
                 f'{len(found)} classes have fewer '
-                f'({", ".join(few[:_SHOWN])}{more}); lower shot or query, or '
+                f'({shown(few)}); lower shot or query, or '
                 'leave these classes out of the dataset'
             )
         self._counts = counts
