@@ -21,6 +21,7 @@ from mmdistill.models.distillers.wiring import (
     remembered_widths,
     wants_maps,
 )
+from mmdistill.models.losses.base import DistillLoss
 from mmdistill.models.representation import (
     Representation,
     RepresentationReader,
@@ -108,6 +109,9 @@ class PairDistiller(BaseDistiller):
                 name, cfg, student, teacher
             )
             check_needs(name, self.losses[name], self._edges[name], memories)
+        for loss in self.losses.values():
+            if isinstance(loss, DistillLoss):
+                loss.connect(self.losses)
         check_stages(self.losses)
         for i, side in enumerate((student, teacher)):
             side.reader.numbers = tuple(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from torch import nn
@@ -33,6 +34,12 @@ class DistillLoss(nn.Module):
     def __init__(self, loss_weight: float = 1.0) -> None:
         super().__init__()
         self.loss_weight = loss_weight
+
+    def connect(self, losses: Mapping[str, nn.Module]) -> None:
+        """Called once when all losses of a method are built, by their names.
+
+        A loss that uses parts of another one takes them here.
+        """
 
     def extra_repr(self) -> str:
         return f'loss_weight={self.loss_weight}'
