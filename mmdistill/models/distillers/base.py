@@ -56,6 +56,8 @@ class BaseDistiller(BaseModel):
         if isinstance(student, dict):
             if isinstance(data_preprocessor, dict):
                 student['data_preprocessor'] = copy.deepcopy(data_preprocessor)
+            elif data_preprocessor is not None:
+                student.pop('data_preprocessor', None)  # the given one counts
             self.student_cfg = copy.deepcopy(student)
         self.student = _build(student)
         self.losses = nn.ModuleDict()
