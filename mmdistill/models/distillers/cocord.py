@@ -67,6 +67,7 @@ class CoCoRD(OfflineDistiller):
     """
 
     momentum_copies = ('teacher_head', 'slow_student', 'slow_head')
+    own_losses = ('task', 'contrastive', 'prediction')
 
     def __init__(
         self,

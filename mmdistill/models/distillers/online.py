@@ -264,8 +264,9 @@ class OnlineDistiller(FrozenTeacher, PairDistiller):
         for name in self._among:
             loss = self.losses[name]
             tensors = logits if loss.level == 'logits' else features
-            losses[name] = in_full_precision(
-                loss, tensors, **self._needed(name, fields)
+            losses[name] = self.counted(
+                name,
+                in_full_precision(loss, tensors, **self._needed(name, fields)),
             )
         if self._taught:
             teacher = self._target([inputs])

@@ -70,6 +70,7 @@ class OSS(BaseDistiller):
 
     #: There are no labels to learn from.
     task_weight = 0.0
+    own_losses = ('teacher', 'student', 'classifier')
 
     def __init__(
         self,

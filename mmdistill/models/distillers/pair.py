@@ -222,7 +222,9 @@ class PairDistiller(BaseDistiller):
     ) -> Tensor:
         loss = self.losses[name]
         s, t = self._select(name, student, teacher)
-        value = in_full_precision(loss, s, t, **self._needed(name, fields))
+        value = self.counted(
+            name, in_full_precision(loss, s, t, **self._needed(name, fields))
+        )
         if self.training and hasattr(loss, 'remember'):
             rows = loss.remember(s, t)
             after_backward(value, lambda: self._enqueue(rows))

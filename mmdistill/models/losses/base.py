@@ -14,6 +14,10 @@ class DistillLoss(nn.Module):
     ``student`` and ``teacher`` are that level's tensors: for ``maps`` two
     equally long tuples of (N, C, H, W), else two (N, D).
 
+    What should be seen and not trained on is returned beside the loss, as
+    ``dict(loss=weighted, agreement=...)``: ``loss`` counts, every other entry
+    is one number and is logged as ``<name of the loss>/agreement``.
+
     Args:
         loss_weight: factor on the returned value.
     """

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from mmdistill.ops import concat_all_gather
 from mmdistill.registry import MODELS
 
+DTYPES = ('float32', 'bfloat16', 'float16')
+
 
 @MODELS.register_module()
 class InstanceBank(nn.Module):
@@ -35,7 +37,8 @@ class InstanceBank(nn.Module):
         ``features``: (num_samples, dim); ``labels``: (num_samples,), -1 where
         unknown.
     Raises:
-        ValueError: if a length differs from the one known before.
+        ValueError: if a length differs from the one known before, or for
+            another dtype.
     """
 
     def __init__(
@@ -47,6 +50,11 @@ class InstanceBank(nn.Module):
         unit_rows: bool = True,
     ) -> None:
         super().__init__()
+        if dtype not in DTYPES:
+            raise ValueError(
+                f'a bank keeps unit vectors as one of {DTYPES}, got '
+                f'{dtype!r}; change bank_dtype of the loss (dtype of the bank)'
+            )
         self.dim = dim
         self.unit_rows = unit_rows
         self.momentum = momentum
