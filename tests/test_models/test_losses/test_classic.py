@@ -272,3 +272,12 @@ def test_kd_with_certain_targets():
     torch.testing.assert_close(value, torch.tensor(2.0).log())
     with pytest.raises(ValueError, match='sinkhorn'):
         KDLoss(assignment='argmax')
+
+
+def test_hint_regressor_of_the_reference():
+    """BatchNorm and ReLU follow the convolution; without one, a refusal."""
+    loss_module = HintLoss(4, 6, batch_norm_relu=True)
+    layers = [type(layer).__name__ for layer in loss_module.regressors[0]]
+    assert layers == ['Conv2d', 'BatchNorm2d', 'ReLU']
+    with pytest.raises(ValueError, match='batch_norm_relu=True.*regressor'):
+        HintLoss(4, 4, regressor=False, batch_norm_relu=True)

@@ -1,4 +1,4 @@
-"""Configs of photographs prepare them as torchvision, to the last bit."""
+"""Configs prepare images as the papers do: resized as by torchvision."""
 
 import functools
 from pathlib import Path
@@ -125,3 +125,29 @@ def test_photographs_are_smoothed_where_they_are_made_smaller(name):
     for step in found:
         smooths = step.get('backend') == 'pillow'
         assert smooths or step.get('interpolation') == 'area', step
+
+
+CIFAR100 = (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)
+CIFAR10 = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@pytest.mark.parametrize(
+    ('name', 'statistics'),
+    [
+        ('cifar100.py', CIFAR100),
+        ('cifar100_batched.py', CIFAR100),
+        ('stl10_32.py', CIFAR100),
+        ('tiny_imagenet_32.py', CIFAR100),
+        ('cifar10.py', CIFAR10),
+        ('cifar10_batched.py', CIFAR10),
+        ('imagenet.py', IMAGENET),
+        ('folder32.py', IMAGENET),
+    ],
+)
+def test_mean_and_deviation_are_not_rounded(name, statistics):
+    """They are 255 times the published ones."""
+    preprocessor = Config.fromfile(DATASETS / name).data_preprocessor
+    for key, published in zip(('mean', 'std'), statistics, strict=True):
+        expected = [255 * value for value in published]
+        assert preprocessor[key] == pytest.approx(expected, rel=1e-9)
