@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +55,8 @@ class PairDistiller(BaseDistiller):
             its dropout, as a further view (OSS, section 3.2).
     """
 
+    #: Names of the losses that a scheme takes besides those of ``losses``.
+    own_losses: ClassVar[tuple[str, ...]] = ()
     teacher: nn.Module
     _read_student: RepresentationReader
     _read_teacher: RepresentationReader
@@ -142,16 +144,18 @@ class PairDistiller(BaseDistiller):
         )
 
     def _check_names(self, losses: dict) -> None:
-        if not losses and not self.task_weight:
+        if not (losses or self.task_weight or self.own_losses):
             raise ValueError(
                 'model.losses is empty and model.task_weight is '
                 '0: there is nothing to learn'
             )
-        taken = {TOTAL, TASK} & set(losses)
+        reserved = {TOTAL, TASK, *self.own_losses}
+        taken = reserved & set(losses)
         if taken:
             raise ValueError(
-                f'a loss may not be named {sorted(taken)}: the '
-                'log uses it; rename it in model.losses'
+                f'a loss may not be named {sorted(taken)}: '
+                f'{type(self).__name__} logs {sorted(reserved)} itself; '
+                'rename it in model.losses'
             )
 
     # One step ---------------------------------------------------------------

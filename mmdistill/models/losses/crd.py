@@ -44,7 +44,8 @@ class CRDLoss(DistillLoss):
             them in.
         embed_dim: width of the embeddings.
         num_samples: n, length of the training set; learnt from it if None.
-        num_negatives: K, drawn for each sample, with replacement.
+        num_negatives: K, drawn for each sample; with replacement, see
+            `InstanceBank.draw_negatives`.
         temperature: T, dimensionless.
         momentum: fraction of a bank's row kept when its sample is seen.
         exclude_class: draw negatives from other classes only; False needs no

@@ -143,6 +143,12 @@ class InstanceBank(nn.Module):
     ) -> Tensor:
         """Draw samples of other classes, uniformly and with replacement.
 
+        CRD's code draws without replacement while there are enough, in the
+        loader's workers; here the device draws, with memory for the draws
+        alone. Expectations are the same. Of CIFAR-100's 16384 draws from
+        49500 samples 85 % are expected to differ, and a mean over them has
+        1.5 times the variance of one without replacement.
+
         Args:
             sample_idx: (N,) the anchors.
             count: negatives per anchor.
