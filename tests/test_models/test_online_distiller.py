@@ -274,6 +274,28 @@ def test_different_networks():
     assert all(p.grad is not None for p in model.parameters())
 
 
+@BOTH
+def test_one_predicts_with_its_gated_ensemble(kind):
+    """The one that the loss trains, of the shared map or all features."""
+    model = build(losses=dict(one=EVERY['one']), **kind).eval()
+    _, norm, _ = model.losses.one.gate
+    norm.bias.data = torch.tensor([0.0, 1.0, 2.0])  # else almost a mean
+    batch = model.data_preprocessor(digits_batch(), False)
+    samples = model(**batch, mode='predict')
+    peers, shared = model.represent_peers(batch['inputs'])
+    logits = torch.stack([peer.logits for peer in peers], dim=1)
+    gate = model.losses.one.gate(shared).softmax(dim=1)
+    wanted = (gate[:, :, None] * logits).sum(dim=1)
+    for sample, own, peer in zip(samples, wanted, logits, strict=True):
+        torch.testing.assert_close(sample.ensemble_scores, own)
+        torch.testing.assert_close(sample.peer_scores, peer)
+    assert not torch.allclose(wanted, logits.mean(dim=1), rtol=0.05)
+    others = build(losses=dict(dml=EVERY['dml']), **kind).eval()
+    batch = others.data_preprocessor(digits_batch(), False)
+    samples = others(**batch, mode='predict')
+    assert not any('ensemble_scores' in sample for sample in samples)
+
+
 # Losses ---------------------------------------------------------------------
 @BOTH
 def test_mcl_okd_is_equation_12(kind):
