@@ -32,8 +32,8 @@ class MCLLoss(PeerLoss):
     after ``backward``.
 
     The two differ: a sample whose scores are above the batch's gets a smaller
-    P by its own Z. On embeddings of a trained network that is a tenth to a
-    sixth of the gradient.
+    P by its own Z. In two short runs, digits and Omniglot, the gradient on the
+    features moves by 3 % and 0.4 % at the start, by 13 % and 26 % at the end.
 
     One matrix product scores all other peers' embeddings against a bank (as
     many samples at a time as memory allows), and its gradient is taken at
