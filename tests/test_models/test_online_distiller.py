@@ -469,23 +469,30 @@ def run(tmp_path_factory):
 
 
 def by_hand(run) -> dict[str, float]:
-    """The metrics of all peers and of their ensemble."""
+    """The metrics of all peers, of ONE's ensemble and of the mean."""
     model = run.model.eval()
-    scores, label = [], []
+    scores, gated, label = [], [], []
     for data in run.test_dataloader:
         prepared = model.data_preprocessor(data, False)
-        peers, _ = model.represent_peers(prepared['inputs'])
+        peers, shared = model.represent_peers(prepared['inputs'])
         scores.append(torch.stack([p.logits for p in peers]))
+        gate = model.losses.one.gate(shared).softmax(1)
+        gated.append((gate.t()[:, :, None] * scores[-1]).sum(0))
         label += [int(s.gt_label) for s in data['data_samples']]
     scores, label = torch.cat(scores, 1), torch.tensor(label)
-    classes = [*scores.argmax(2), scores.softmax(2).log().mean(0).argmax(1)]
-    *peers, ensemble = (float((c == label).float().mean()) for c in classes)
-    pairs = itertools.combinations(classes[:-1], 2)
+    mean = scores.softmax(2).log().mean(0)
+    ensembles = [mean.argmax(1), torch.cat(gated).argmax(1)]
+    classes = [*scores.argmax(2), *ensembles]
+    *peers, mean, ensemble = (
+        float((c == label).float().mean()) for c in classes
+    )
+    pairs = itertools.combinations(classes[:-2], 2)
     differ = [float((a != b).float().mean()) for a, b in pairs]
     fractions = dict(
         {f'top1_{i}': value for i, value in enumerate(peers, 1)},
         leader=peers[-1],
         ensemble=ensemble,
+        ensemble_mean=mean,
         disagreement=sum(differ) / len(differ),
     )
     return {f'peers/{k}': 100 * v for k, v in fractions.items()}
