@@ -385,6 +385,42 @@ def test_teachers_without_labels_are_the_zoo(path):
     assert cfg['student']['head'] == head
 
 
+def test_omniglot_trains_on_all_1200_characters():
+    """By the options that the README gives."""
+    text = (CONFIGS / 'few_shot' / 'README.md').read_text()
+    (command,) = re.findall(r'(tools/train.py .*?)```', text, re.DOTALL)[:1]
+    leaf, _, options = command.replace('\\\n', '').partition(' --cfg-options ')
+    cfg = Config.fromfile(CONFIGS.parent / leaf.split()[1])
+    pairs = (option.split('=') for option in options.split())
+    cfg.merge_from_dict(
+        {key: int(x) if x.isdigit() else x for key, x in pairs}
+    )
+    data = cfg.train_dataloader.dataset.dataset
+    assert data.class_list.endswith('trainval.txt')
+    assert len(data.rotations) * 1200 == cfg.data_preprocessor.num_classes
+    assert MODELS.build(cfg.model).student.head.fc.out_features == 4800
+
+
+def test_online_methods_on_imagenet_have_the_authors_schedule():
+    leaves = [
+        leaf
+        for leaf in LEAVES
+        if leaf.endswith('resnet34_in1k.py')
+        and Config.fromfile(CONFIGS / leaf).model.type == 'OnlineDistiller'
+    ]
+    assert len(leaves) == 9
+    for leaf in leaves:
+        cfg = Config.fromfile(CONFIGS / leaf)
+        assert cfg.optim_wrapper.optimizer.to_dict() == dict(
+            type='SGD', lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-4
+        )
+        assert cfg.param_scheduler.type == 'CosineAnnealingLR'
+        assert cfg.param_scheduler.T_max == cfg.train_cfg.max_epochs == 100
+        assert cfg.train_dataloader.batch_size == 128
+        if 'mcl' in cfg.model.losses:
+            assert cfg.model.losses.mcl.temperature == 0.07
+
+
 def test_metafiles_name_their_leaves():
     root = CONFIGS.parent
     for path in mmengine.load(root / 'model-index.yml')['Import']:

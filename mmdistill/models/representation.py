@@ -222,17 +222,27 @@ class RepresentationReader:
         head = getattr(model, 'head', None)
         if head is None:
             return feature if feature.ndim == 2 else None, None, None
-        if self._classifier is None:
-            return head.pre_logits(outputs), None, head(outputs)
-        seen: list[Tensor] = []
-        handle = self._classifier.register_forward_pre_hook(
-            lambda _, args: seen.append(args[0])
-        )
-        try:
+        with self.feature_seen() as seen:
             logits = head(outputs)
+        return seen[-1], None, logits
+
+    @contextmanager
+    def feature_seen(self) -> Iterator[list[Tensor]]:
+        """While it lasts, what the head's last linear layer is given."""
+        seen: list[Tensor] = []
+        if self._classifier is None:
+            head = self.model.head
+            handle = head.register_forward_pre_hook(
+                lambda _, args: seen.append(head.pre_logits(args[0]))
+            )
+        else:
+            handle = self._classifier.register_forward_pre_hook(
+                lambda _, args: seen.append(args[0])
+            )
+        try:
+            yield seen
         finally:
             handle.remove()
-        return seen[-1], None, logits
 
 
 @dataclass
