@@ -348,6 +348,32 @@ def test_dino_raises_the_weight_decay():
     assert decays[-1] == pytest.approx([0.4, 0.0])
 
 
+@pytest.mark.parametrize('iters', [2, 7])
+def test_dino_warms_up_from_0(iters):
+    """DINO's cosine_scheduler: linspace(0, base, W), then a cosine."""
+    cfg = Config.fromfile(CONFIGS / 'dino/dino_resnet50_100e_in1k.py')
+    base = cfg.optim_wrapper.optimizer.lr
+    weight = torch.nn.Parameter(torch.ones(1))
+    optimizer = torch.optim.SGD([weight], lr=base)
+    schedules = [
+        PARAM_SCHEDULERS.get(item.pop('type')).build_iter_from_epoch(
+            optimizer, epoch_length=iters, **item
+        )
+        for item in cfg.to_dict()['param_scheduler']
+        if item.pop('convert_to_iter_based')
+    ]
+    rates = []
+    for _ in range(100 * iters):
+        rates.append(optimizer.param_groups[0]['lr'])
+        optimizer.step()
+        for schedule in schedules:
+            schedule.step()
+    progress = np.arange(90 * iters) / (90 * iters)
+    cosine = 1e-6 + (base - 1e-6) * (1 + np.cos(np.pi * progress)) / 2
+    expected = [*np.linspace(0, base, 10 * iters), *cosine]
+    np.testing.assert_allclose(rates, expected, rtol=1e-9, atol=1e-11)
+
+
 PAIRS = sorted((CONFIGS / '_base_' / 'pairs').glob('*.py'))
 
 
