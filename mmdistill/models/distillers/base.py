@@ -20,6 +20,8 @@ from mmdistill.structures import BatchedSamples
 
 #: Log name of the sum of all losses, which no loss may take.
 TOTAL = 'loss'
+#: Log name of the student's own loss.
+TASK = 'task'
 
 
 class BaseDistiller(BaseModel):
@@ -38,8 +40,9 @@ class BaseDistiller(BaseModel):
     momentum_copies: tuple[str, ...] = ()
     #: Those of them that have no counterpart and stay as they are.
     frozen_copies: tuple[str, ...] = ()
-    #: Names of losses that a scheme returns besides those of ``losses``.
-    own_losses: tuple[str, ...] = ('task',)
+    #: Names of losses that a scheme returns besides the task's and those of
+    #: ``losses``.
+    own_losses: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -100,7 +103,7 @@ class BaseDistiller(BaseModel):
             ValueError: if something else has a gradient: it may be meant to
                 be trained on, or not.
         """
-        counted = {*self.losses, *self.own_losses}
+        counted = {TASK, *self.losses, *self.own_losses}
         total = 0
         for name, value in losses.items():
             if name in counted or 'loss' in name:

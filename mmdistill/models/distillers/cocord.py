@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mmdistill.models.distillers.base import TASK
 from mmdistill.models.distillers.offline import OfflineDistiller
-from mmdistill.models.distillers.pair import TASK
 from mmdistill.models.distillers.wiring import refuse_first_stage
 from mmdistill.models.losses.infonce import InfoNCELoss
 from mmdistill.models.losses.prediction import PredictionLoss
@@ -77,7 +77,6 @@ class CoCoRD(OfflineDistiller):
 
     own_losses = ('contrastive', 'prediction')
     momentum_copies = ('teacher_head', 'slow_student', 'slow_head')
-    own_losses = ('task', 'contrastive', 'prediction')
 
     def __init__(
         self,

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mmdistill.models.distillers.base import TOTAL, BaseDistiller
+from mmdistill.models.distillers.base import TASK, TOTAL, BaseDistiller
 from mmdistill.models.distillers.preprocessor import (
     PairPreprocessor,
     ViewsPreprocessor,
@@ -29,8 +29,6 @@ from mmdistill.models.representation import (
 )
 from mmdistill.ops import after_backward, full_precision
 from mmdistill.registry import MODELS
-
-TASK = 'task'
 
 
 class PairDistiller(BaseDistiller):
@@ -55,8 +53,6 @@ class PairDistiller(BaseDistiller):
             its dropout, as a further view (OSS, section 3.2).
     """
 
-    #: Names of the losses that a scheme takes besides those of ``losses``.
-    own_losses: ClassVar[tuple[str, ...]] = ()
     teacher: nn.Module
     _read_student: RepresentationReader
     _read_teacher: RepresentationReader
