@@ -31,7 +31,7 @@ def build(name: str, **kwargs) -> torch.nn.Module:
     cls = MODELS.get(name)
     known = cls.__init__.__code__.co_varnames
     given = {k: v for k, v in widths.items() if k in known}
-    return cls(**given, **kwargs)
+    return cls(**{**given, **kwargs})
 
 
 def inputs(loss, dtype=torch.float32) -> tuple[list, list, dict]:
@@ -203,3 +203,104 @@ def test_the_host_never_waits(name, monkeypatch):
     call(loss, student, teacher, needed).backward()  # may look once
     with NoWaiting():
         call(loss, student, teacher, needed).backward()
+
+
+#: Losses that their own parts solve, whatever the student: the reference form
+#: of CC embeds both sides and makes both embeddings constant.
+SOLVED_ALONE = {'CCLoss'}
+TRAINED = [
+    pytest.param(name, {}, id=name)
+    for name in OURS
+    if any(p.requires_grad for p in build(name).parameters())
+] + [
+    pytest.param('CCLoss', dict(embed='student'), id='CCLoss-student'),
+    pytest.param('GCKTLoss', dict(form='wasserstein'), id='GCKTLoss-dual'),
+    pytest.param('LCKTLoss', dict(student_dim=15), id='LCKTLoss-connector'),
+]
+
+
+def fixed_batch(loss, width: int, related: bool) -> tuple[list, list, dict]:
+    """64 samples whose student's side has nothing, or all, of the teacher's.
+
+    Args:
+        width: of the student's features.
+    """
+    samples = 64
+    generator = torch.Generator().manual_seed(1)
+
+    def random(*shape):
+        return torch.randn(samples, *shape, generator=generator)
+
+    def maps(channels):
+        # Where a map is large differs from sample to sample.
+        return random(channels, 4, 4) * random(1, 4, 4).exp()
+
+    if loss.level == 'maps':
+        widths = CHANNELS.get(type(loss).__name__, DEFAULT_CHANNELS)
+        student, teacher = ([maps(c) for c in side] for side in widths)
+        if related:
+            student = [
+                t[:, : s.shape[1]]
+                for s, t in zip(student, teacher, strict=True)
+            ]
+    else:
+        count = PEERS if compares_peers(loss) else 1
+        size = CLASSES if loss.level == 'logits' else DIM
+        teacher = [random(size)]
+        width = size if loss.level == 'logits' else width
+        student = [random(width) for _ in range(count)]
+        if related:
+            more = random(width - teacher[0].shape[1])
+            student = [torch.cat([*teacher, more], 1) for _ in range(count)]
+    features = [random(DIM) for _ in range(PEERS)]
+    fields = dict(
+        label=torch.arange(samples) % 4,
+        sample_idx=torch.arange(samples),
+        features=features[:1] * PEERS if related else features,
+        shared=random(DIM),
+    )
+    needed = {need: fields[need] for need in loss.needs}
+    return [x.requires_grad_() for x in student], teacher, needed
+
+
+def train_own_parts(name: str, kwargs: dict, related: bool) -> tuple:
+    """The loss before and after its own parts alone have learned."""
+    torch.manual_seed(0)
+    kwargs = {**kwargs, **({'num_samples': 64} if name in BANKED else {})}
+    loss = build(name, **kwargs)
+    width = kwargs.get('student_dim', DIM)
+    student, teacher, needed = fixed_batch(loss, width, related)
+    optimizer = torch.optim.Adam(loss.parameters(), lr=0.02)
+    values, lengths = [], []
+    for _ in range(100):
+        optimizer.zero_grad()
+        for x in student:
+            x.grad = None
+        value = call(loss, student, teacher, needed)
+        value.backward()
+        optimizer.step()
+        values.append(float(value.detach()))
+        lengths.append(sum(g.norm() for g in gradients(student)))
+    return values[0], values[-1], float(lengths[-1] / lengths[0])
+
+
+BANKED = ('CRDLoss', 'GCKTLoss', 'MCLLoss')
+
+
+@pytest.mark.parametrize(('name', 'kwargs'), TRAINED)
+def test_its_own_parts_cannot_solve_it(name, kwargs):
+    """The student has to do the work.
+
+    A loss whose trained parts bring it near its minimum on features that have
+    nothing to do with each other asks nothing of the student: at least a
+    tenth of the way from unrelated to equal features must be left, and a
+    gradient on the student.
+    """
+    before, after, gradient = train_own_parts(name, kwargs, related=False)
+    _, minimum, _ = train_own_parts(name, kwargs, related=True)
+    left = (after - minimum) / (before - minimum)
+    if name in SOLVED_ALONE and not kwargs:
+        assert left < 1e-3 and gradient < 1e-3
+    else:
+        assert left > 0.1, (before, after, minimum)
+        assert gradient > 0.03, gradient
