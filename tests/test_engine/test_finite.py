@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from detection_data import detector, run_config
 from helpers import digits_config, run_distributed, tiny_classifier
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -305,3 +306,11 @@ def test_loading_a_mask_of_attention():
     model = torch.nn.Module()
     model.register_buffer('mask', torch.full((3, 3), -INF).triu(1))
     load_strictly(model, model.state_dict(), 'it', '')
+
+
+def test_a_detector_stops_at_its_losses(tmp_path):
+    cfg = run_config(tmp_path / 'run', detector(), epochs=4)
+    cfg.optim_wrapper.optimizer.lr = 1e30
+    with pytest.raises(FloatingPointError, match=r'iteration \d: \[.*loss_'):
+        Runner.from_cfg(cfg).train()
+    everything_there_is_finite(tmp_path / 'run')
