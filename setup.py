@@ -9,15 +9,16 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).resolve().parent
 SHIPPED = ('configs', 'tools', 'model-index.yml')
 
-# torchvision is compiled against one torch, so both are bounded alike. The
+# torchvision is compiled against one torch, so both are bounded alike. Before
+# 2.10 a file could run code past torch's weights-only unpickler. The
 # onedl packages are bounded because the checkpoint policy in mmdistill.engine
 # replaces a private function of mmengine.
 RUNTIME = [
     'onedl-mmengine>=0.10.12,<0.11',
     'onedl-mmcv>=2.3.6,<2.4',
     'onedl-mmpretrain>=1.3.6,<1.4',
-    'torch>=2.6,<2.12',
-    'torchvision>=0.21,<0.27',
+    'torch>=2.10,<2.12',
+    'torchvision>=0.25,<0.27',
     'numpy>=1.26,<2.5',
     'scikit-learn>=1.5,<2',
     'pycocotools>=2.0.8,<3',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
@@ -12,6 +13,7 @@ os.environ['CUDA_VISIBLE_DEVICES'] = ''
 import numpy as np
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from yapf.yapflib import yapf_api
 
 torch.set_num_threads(1)
@@ -62,3 +64,14 @@ def golden(request):
     load.dtype = request.param
     load.bound = 1e-10 if request.param == torch.float64 else 1e-5
     return load
+
+
+@pytest.fixture
+def warned(caplog):
+    """What was warned of; MMEngine's logger keeps its records to itself."""
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(caplog.handler)
+    yield lambda: ' '.join(
+        r.getMessage() for r in caplog.records if r.levelno == logging.WARNING
+    )
+    logger.removeHandler(caplog.handler)

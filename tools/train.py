@@ -44,22 +44,15 @@ def parse_args():
 def merge_args(cfg, args):
     """Lay the flags of training over the config, and check them."""
     from mmengine.device import get_device
-    from mmengine.runner import find_latest_checkpoint
 
     from mmdistill.engine.cli import require_file, set_dataloader_defaults
 
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
 
-    if args.resume is not None:
-        checkpoint = args.resume
-        if checkpoint == 'auto':
-            checkpoint = find_latest_checkpoint(cfg.work_dir)
-        # A first start with --resume still begins from the config's weights.
-        cfg.resume = checkpoint is not None
-        if checkpoint is not None:
-            require_file(checkpoint, 'the checkpoint to --resume from')
-            cfg.load_from = checkpoint
+    if args.resume not in (None, 'auto'):
+        require_file(args.resume, 'the checkpoint to --resume from')
+        go_on_from(cfg, args.resume)
 
     if args.amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
@@ -88,13 +81,24 @@ def merge_args(cfg, args):
     )
 
 
+def go_on_from(cfg, checkpoint):
+    """Resume from a file; without one begin from the config's weights."""
+    cfg.resume = checkpoint is not None
+    if checkpoint is not None:
+        cfg.load_from = checkpoint
+
+
 def run(args):
     from mmdistill.engine.cli import build_runner, load_config
     from mmdistill.engine.launch import launched
+    from mmdistill.engine.lock import sole_run
+    from mmdistill.engine.resume import latest_checkpoint
 
     cfg = load_config(args)
     merge_args(cfg, args)
-    with launched(cfg):
+    with launched(cfg), sole_run(cfg.work_dir):
+        if args.resume == 'auto':
+            go_on_from(cfg, latest_checkpoint(cfg.work_dir))
         build_runner(cfg).train()
 
 

@@ -15,6 +15,7 @@ default_hooks = dict(
         rule='greater',
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    finite_loss=dict(type='FiniteLossHook'),
     visualization=dict(type='VisualizationHook', enable=False),
 )
 custom_hooks = [

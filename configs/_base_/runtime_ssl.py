@@ -5,7 +5,6 @@ default_hooks = dict(
 )
 custom_hooks = [
     dict(type='ResumeStateHook'),
-    dict(type='FiniteLossHook'),
     dict(type='CollapseMonitorHook'),
     dict(type='ExportStudentHook', metric='knn/top1_k20'),
 ]

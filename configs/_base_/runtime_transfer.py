@@ -10,7 +10,6 @@ default_hooks = dict(
 )
 custom_hooks = [
     dict(type='ResumeStateHook'),
-    dict(type='FiniteLossHook'),
     dict(type='ExportStudentHook', metric='coco/bbox_AP50'),
 ]
 log_processor = dict(by_epoch=False)

@@ -2,6 +2,5 @@
 _base_ = './runtime_transfer.py'
 custom_hooks = [
     dict(type='ResumeStateHook'),
-    dict(type='FiniteLossHook'),
     dict(type='ExportStudentHook', metric='voc/AP50'),
 ]

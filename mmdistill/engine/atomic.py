@@ -11,6 +11,8 @@ from typing import BinaryIO
 
 import torch
 
+_SUFFIX = '.tmp'
+
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
@@ -21,7 +23,7 @@ def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
         with open(target, 'wb') as file:  # /dev/null must remain a device
             yield file
         return
-    temporary = f'{target}.{uuid.uuid4().hex[:8]}.tmp'
+    temporary = f'{target}.{uuid.uuid4().hex[:8]}{_SUFFIX}'
     try:
         with open(temporary, 'xb') as file:
             yield file
@@ -42,3 +44,16 @@ def atomic_save(obj: object, path: str | os.PathLike) -> None:
     """
     with replacing(path) as file:
         torch.save(obj, file)
+
+
+def clear_temporary(folder: str | os.PathLike, *names: str) -> None:
+    """Remove what killed processes left of files that they were writing.
+
+    Args:
+        folder: where the files were to be.
+        names: patterns of their names, such as 'epoch_*.pth'. No other
+            process may be writing such files.
+    """
+    for name in names:
+        for path in Path(folder).glob(f'{name}.{"[0-9a-f]" * 8}{_SUFFIX}'):
+            path.unlink(missing_ok=True)

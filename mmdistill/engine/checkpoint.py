@@ -22,10 +22,13 @@ import mmengine.runner.checkpoint as mmengine_checkpoint
 import torch
 from mmengine.fileio import LocalBackend
 from mmengine.logging import print_log
+from mmengine.utils import digit_version
 from torch import nn
 
 from mmdistill.engine.atomic import replacing
+from mmdistill.engine.finite import not_finite
 from mmdistill.engine.unpickling import only_our_globals
+from mmdistill.utils.text import shown
 
 _SHOWN = 12  # tensors of a kind that an error lists
 _trusted = False
@@ -224,6 +227,26 @@ def names_of(names: object) -> tuple[str, ...] | None:
     return tuple(map(str, names))
 
 
+def require_finite(
+    state: dict[str, torch.Tensor], name: str, advice: str
+) -> None:
+    """Refuse the weights of a run that diverged.
+
+    Args:
+        state, name, advice: as of :func:`load_strictly`.
+
+    Raises:
+        CheckpointError: if a tensor holds NaN or infinity; it names them.
+    """
+    bad = not_finite(state)
+    if bad:
+        raise CheckpointError(
+            f'{name} comes from a run that diverged: of its {len(state)} '
+            f'tensors {len(bad)} hold NaN or infinity: {shown(bad)}. Take a '
+            f'file from before that.\n{advice}'
+        )
+
+
 def load_strictly(
     model: nn.Module,
     state: dict[str, torch.Tensor],
@@ -244,9 +267,10 @@ def load_strictly(
         whole: also refuse weights that the model has no use for.
 
     Raises:
-        CheckpointError: if tensors are missing, have another shape, or (with
-            ``whole``) are left over; it lists them.
+        CheckpointError: if tensors are missing, have another shape, hold NaN
+            or infinity, or (with ``whole``) are left over; it lists them.
     """
+    require_finite(state, name, advice)
     shapes, missing, misfits, left = _try_load(model, state)
     left = left if whole else []
     wrong = []
@@ -282,8 +306,9 @@ def load_partly(
         file's that were not taken.
 
     Raises:
-        CheckpointError: if no tensor fits.
+        CheckpointError: if no tensor fits, or one holds NaN or infinity.
     """
+    require_finite(state, name, advice)
     shapes, missing, misfits, left = _try_load(model, state)
     stay = sorted({*missing, *misfits})
     if not state.keys() - {*left, *misfits}:
@@ -399,8 +424,16 @@ def install_loading_policy() -> None:
     it again changes nothing.
 
     Raises:
-        ImportError: if mmengine has another loader than we replace.
+        ImportError: if mmengine has another loader than we replace, or torch
+            an unpickler that a file can get past (CVE-2026-24747).
     """
+    if digit_version(torch.__version__) < digit_version('2.10.0'):
+        raise ImportError(
+            f'torch {torch.__version__} is installed, whose weights-only '
+            'unpickler a crafted checkpoint can get past (CVE-2026-24747); '
+            'mmdistill needs torch 2.10 or 2.11, with torchvision 0.25 or '
+            '0.26'
+        )
     for door in ('_safe_torch_load', 'load_url'):
         if not hasattr(mmengine_checkpoint, door):
             raise ImportError(

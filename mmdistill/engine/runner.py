@@ -3,40 +3,53 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
+import mmengine.runner
 from mmengine.runner import FlexibleRunner, LogProcessor, Runner
 from torch.utils.data import DataLoader
 
+from mmdistill.engine.lock import sole_run
 from mmdistill.engine.log_processor import LossLogProcessor, LossNamesHook
+from mmdistill.engine.resume import latest_checkpoint
 
 # What MMEngine's BaseDataset says when it packs a list of no samples.
 _NO_SAMPLES = 'need at least one array to concatenate'
 
 
 def extend_runners() -> None:
-    """Give every runner our checks, means of losses, a word for empty data.
+    """Give every runner our hooks, a lock, means of losses, checks of data.
 
     A model cannot ask its runner for anything, and no config should have to
-    name what every distiller needs; this is the one seam between the two.
+    name what every distiller needs; `ModelHook` is the one seam between the
+    two. `FiniteLossHook` joins it unless the config has one. Training locks
+    the work folder, and goes on from what `latest_checkpoint` finds.
     """
     for runner in (Runner, FlexibleRunner):
         if hasattr(runner.register_hooks, '__wrapped__'):
             continue
-        runner.register_hooks = _with_model_hook(runner.register_hooks)
+        runner.register_hooks = _with_our_hooks(runner.register_hooks)
         runner.build_dataloader = staticmethod(
             _refusing_empty(runner.build_dataloader)
         )
         runner.build_log_processor = _smoothing_losses(
             runner.build_log_processor
         )
+        runner.train = _alone(runner.train)
+    for module in (
+        mmengine.runner,
+        mmengine.runner.checkpoint,
+        mmengine.runner.runner,
+        mmengine.runner._flexible_runner,
+    ):
+        module.find_latest_checkpoint = latest_checkpoint
 
 
-def _with_model_hook(register_hooks: Callable) -> Callable:
+def _with_our_hooks(register_hooks: Callable) -> Callable:
 
     @functools.wraps(register_hooks)
     def wrapper(self, *args, **kwargs) -> None:
         # Imported late: `import mmdistill` alone stays as quick as MMPretrain.
+        from mmdistill.engine.hooks import FiniteLossHook, ModelHook
         from mmdistill.engine.hooks.class_names_hook import ClassNamesHook
-        from mmdistill.engine.hooks.model_hook import ModelHook
         from mmdistill.engine.hooks.resumed_settings_hook import (
             ResumedSettingsHook,
         )
@@ -47,6 +60,8 @@ def _with_model_hook(register_hooks: Callable) -> Callable:
         self.register_hook(ResumedSettingsHook())
         if isinstance(self.log_processor, LossLogProcessor):
             self.register_hook(LossNamesHook())
+        if not any(isinstance(hook, FiniteLossHook) for hook in self.hooks):
+            self.register_hook(FiniteLossHook())
 
     return wrapper
 
@@ -62,6 +77,16 @@ def _smoothing_losses(build_log_processor: Callable) -> Callable:
             if known and 'mean_pattern' not in settings:
                 return LossLogProcessor(**settings)
         return build_log_processor(self, log_processor)
+
+    return wrapper
+
+
+def _alone(train: Callable) -> Callable:
+
+    @functools.wraps(train)
+    def wrapper(self, *args, **kwargs):
+        with sole_run(self.work_dir):
+            return train(self, *args, **kwargs)
 
     return wrapper
 

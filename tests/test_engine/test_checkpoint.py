@@ -6,6 +6,7 @@ import functools
 import io
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import threading
@@ -801,3 +802,12 @@ def test_runner_saves_atomically(run_dir, tmp_path, monkeypatch):
         mmengine_checkpoint.save_checkpoint(dict(a=1), str(path))
     assert path.read_bytes() == b'old'
     assert os.listdir(tmp_path) == ['x.pth']
+
+
+@pytest.mark.parametrize('version', ['2.6.0', '2.9.1+cpu'])
+def test_a_torch_with_a_hole_in_its_unpickler_is_refused(monkeypatch, version):
+    monkeypatch.setattr(torch, '__version__', version)
+    with pytest.raises(
+        ImportError, match=f'torch {re.escape(version)} .*2.10'
+    ):
+        install_loading_policy()

@@ -3,6 +3,7 @@
 from mmdistill.engine.hooks.attribute_schedule_hook import (
     AttributeScheduleHook,
 )
+from mmdistill.engine.hooks.checkpoint_hook import CheckpointHook
 from mmdistill.engine.hooks.collapse_hook import CollapseMonitorHook
 from mmdistill.engine.hooks.export_student_hook import ExportStudentHook
 from mmdistill.engine.hooks.finite_loss_hook import FiniteLossHook
@@ -21,6 +22,7 @@ from mmdistill.engine.hooks.transfer_visualization_hook import (
 
 __all__ = [
     'AttributeScheduleHook',
+    'CheckpointHook',
     'CollapseMonitorHook',
     'ExportStudentHook',
     'FiniteLossHook',

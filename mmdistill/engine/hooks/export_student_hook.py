@@ -2,15 +2,17 @@ from __future__ import annotations
 
 import os.path as osp
 
-from mmengine.dist import master_only
+from mmengine.dist import is_main_process, master_only
 from mmengine.hooks import Hook
 from torch import Tensor
 
-from mmdistill.engine.atomic import atomic_save
+from mmdistill.engine.atomic import atomic_save, clear_temporary
 from mmdistill.engine.checkpoint import load_file
 from mmdistill.engine.export import student_checkpoint
+from mmdistill.engine.finite import not_finite
 from mmdistill.engine.hooks.model_hook import resumed, unwrap
 from mmdistill.registry import HOOKS
+from mmdistill.utils.text import shown
 
 
 @HOOKS.register_module()
@@ -20,13 +22,15 @@ class ExportStudentHook(Hook):
     Each is a plain MMPretrain classifier checkpoint that holds its config:
     network, preprocessor, test pipeline, class names, and the size of the
     validation images. The first is written when training ends, the second at
-    every best validation. A file is whole or not there.
+    every best validation. A file is whole or not there, and never holds NaN
+    or infinity.
 
     Args:
         metric: what "best" means, a key of the validation metrics.
         greater: whether more of it is better.
     Raises:
         KeyError: if validation does not give the metric.
+        FloatingPointError: if the student is not finite.
     Config:
         custom_hooks=[dict(type='ExportStudentHook')]
     """
@@ -45,6 +49,8 @@ class ExportStudentHook(Hook):
         self._training = True
         self._best = None
         self._sizes = set()
+        if is_main_process():
+            clear_temporary(runner.work_dir, 'student.pth', 'student_best.pth')
         path = osp.join(runner.work_dir, 'student_best.pth')
         if resumed(runner) and osp.isfile(path):
             # The file may be newer than the checkpoint that is resumed.
@@ -89,5 +95,11 @@ class ExportStudentHook(Hook):
             getattr(dataset, 'metainfo', {})
         )
         path = osp.join(runner.work_dir, name)
+        bad = not_finite(checkpoint['state_dict'])
+        if bad:
+            raise FloatingPointError(
+                f'{path} is not written: NaN or infinity stands in '
+                f'{len(bad)} tensors of the student: {shown(bad)}'
+            )
         atomic_save(checkpoint, path)
         runner.logger.info(f'wrote the student to {path}')

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import torch
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
@@ -10,6 +12,9 @@ from torch import nn
 
 from mmdistill.datasets import dataset_labels
 from mmdistill.datasets.sample_stream import index_samples
+from mmdistill.engine.checkpoint import CheckpointError, require_finite
+from mmdistill.engine.finite import flattened
+from mmdistill.engine.resume import missing_for_resume, newest_full
 from mmdistill.models.memories import FeatureQueue
 
 
@@ -160,12 +165,37 @@ class ModelHook(Hook):
                 "'MomentumUpdateHook', source=..., target=...)] for each"
             )
 
+    @staticmethod
+    def _check_checkpoint(runner, checkpoint: dict) -> None:
+        """Refuse files to resume from that are no full ones, or NaN."""
+        path = runner._load_from or 'the checkpoint'
+        if runner._resume:
+            lacks = missing_for_resume(checkpoint, runner.param_schedulers)
+            if lacks:
+                raise CheckpointError(
+                    f'{path} has no {", ".join(lacks)}, so a run cannot go '
+                    f'on from it (--resume, or resume=True). '
+                    f'{_instead(path, runner.work_dir)} To start a new run '
+                    'from its weights set load_from to it, without --resume.'
+                )
+        state = {
+            key: value
+            for key, value in checkpoint.items()
+            if key not in ('meta', 'message_hub')
+        }
+        require_finite(
+            dict(flattened(state)),
+            str(path),
+            'Set load_from to it, or give it to --resume or to tools/test.py.',
+        )
+
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         model = unwrap(runner.model)
         if hasattr(model, 'teacher_fingerprint'):
             checkpoint['meta']['teacher_sha256'] = model.teacher_fingerprint()
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        self._check_checkpoint(runner, checkpoint)
         model = unwrap(runner.model)
         before = checkpoint.get('meta', {}).get('teacher_sha256')
         if (
@@ -179,6 +209,18 @@ class ModelHook(Hook):
                 f'its weights was {before[:12]}…); resume with the same '
                 'model.teacher_ckpt, or start anew with load_from'
             )
+
+
+def _instead(path: str, work_dir: str) -> str:
+    """Which file a run could go on from, beside one that does not do."""
+    for folder in (os.path.dirname(path), work_dir):
+        try:
+            full = newest_full(folder)
+        except CheckpointError:
+            continue
+        if full is not None:
+            return f'The last full checkpoint there is {full}.'
+    return 'There is no full checkpoint beside it.'
 
 
 def _drop_frozen(wrapper: OptimWrapper | OptimWrapperDict) -> None:
