@@ -208,3 +208,18 @@ def test_a_file_of_other_classes_names_the_key(tmp_path):
             teacher_ckpt=str(tmp_path / 'inception.pth'),
             **SMALLEST,
         )
+
+
+def test_training_starts_from_the_published_file(tmp_path):
+    """All but the classifiers, of 1000 classes and the auxiliary one."""
+    network = torchvision.models.inception_v3(
+        weights=None, num_classes=3, init_weights=False
+    )
+    path = str(tmp_path / 'inception.pth')
+    torch.save(network.state_dict(), path)
+    init = dict(type='Pretrained', checkpoint=path, partial=True)
+    model = MODELS.build(classifier(init_cfg=init))
+    model.init_weights()
+    theirs = network.state_dict()
+    for name, value in model.backbone.state_dict().items():
+        assert name.startswith('fc.') or torch.equal(value, theirs[name])
