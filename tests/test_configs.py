@@ -246,6 +246,10 @@ def test_builds_and_takes_a_step(leaf):
         got |= {n for n, p in model.named_parameters() if p.grad is not None}
         assert all(value.isfinite() for value in log.values())
     learning = {n for n, p in model.named_parameters() if p.requires_grad}
+    if cfg.get('find_unused_parameters') and stages == [2]:
+        # No loss looks at the class scores, and the config says so.
+        assert not model.task_weight
+        learning -= {n for n in learning if n.startswith('student.head')}
     assert got == learning
     STEPPED.add(key)
 
@@ -354,6 +358,32 @@ def test_dino_raises_the_weight_decay():
     assert decays[-1] == pytest.approx([0.4, 0.0])
 
 
+@pytest.mark.parametrize('iters', [2, 7])
+def test_dino_warms_up_from_0(iters):
+    """DINO's cosine_scheduler: linspace(0, base, W), then a cosine."""
+    cfg = Config.fromfile(CONFIGS / 'dino/dino_resnet50_100e_in1k.py')
+    base = cfg.optim_wrapper.optimizer.lr
+    weight = torch.nn.Parameter(torch.ones(1))
+    optimizer = torch.optim.SGD([weight], lr=base)
+    schedules = [
+        PARAM_SCHEDULERS.get(item.pop('type')).build_iter_from_epoch(
+            optimizer, epoch_length=iters, **item
+        )
+        for item in cfg.to_dict()['param_scheduler']
+        if item.pop('convert_to_iter_based')
+    ]
+    rates = []
+    for _ in range(100 * iters):
+        rates.append(optimizer.param_groups[0]['lr'])
+        optimizer.step()
+        for schedule in schedules:
+            schedule.step()
+    progress = np.arange(90 * iters) / (90 * iters)
+    cosine = 1e-6 + (base - 1e-6) * (1 + np.cos(np.pi * progress)) / 2
+    expected = [*np.linspace(0, base, 10 * iters), *cosine]
+    np.testing.assert_allclose(rates, expected, rtol=1e-9, atol=1e-11)
+
+
 PAIRS = sorted((CONFIGS / '_base_' / 'pairs').glob('*.py'))
 
 
@@ -389,6 +419,42 @@ def test_teachers_without_labels_are_the_zoo(path):
     head = dict(cfg['teacher']['head'], batch_norm=batch_norm)
     del head['bias']
     assert cfg['student']['head'] == head
+
+
+def test_omniglot_trains_on_all_1200_characters():
+    """By the options that the README gives."""
+    text = (CONFIGS / 'few_shot' / 'README.md').read_text()
+    (command,) = re.findall(r'(tools/train.py .*?)```', text, re.DOTALL)[:1]
+    leaf, _, options = command.replace('\\\n', '').partition(' --cfg-options ')
+    cfg = Config.fromfile(CONFIGS.parent / leaf.split()[1])
+    pairs = (option.split('=') for option in options.split())
+    cfg.merge_from_dict(
+        {key: int(x) if x.isdigit() else x for key, x in pairs}
+    )
+    data = cfg.train_dataloader.dataset.dataset
+    assert data.class_list.endswith('trainval.txt')
+    assert len(data.rotations) * 1200 == cfg.data_preprocessor.num_classes
+    assert MODELS.build(cfg.model).student.head.fc.out_features == 4800
+
+
+def test_online_methods_on_imagenet_have_the_authors_schedule():
+    leaves = [
+        leaf
+        for leaf in LEAVES
+        if leaf.endswith('resnet34_in1k.py')
+        and Config.fromfile(CONFIGS / leaf).model.type == 'OnlineDistiller'
+    ]
+    assert len(leaves) == 9
+    for leaf in leaves:
+        cfg = Config.fromfile(CONFIGS / leaf)
+        assert cfg.optim_wrapper.optimizer.to_dict() == dict(
+            type='SGD', lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-4
+        )
+        assert cfg.param_scheduler.type == 'CosineAnnealingLR'
+        assert cfg.param_scheduler.T_max == cfg.train_cfg.max_epochs == 100
+        assert cfg.train_dataloader.batch_size == 128
+        if 'mcl' in cfg.model.losses:
+            assert cfg.model.losses.mcl.temperature == 0.07
 
 
 def test_metafiles_name_their_leaves():

@@ -141,14 +141,25 @@ def export(args):
     from mmdistill.engine.export.layouts import to_library, to_mmdet
     from mmdistill.engine.export.students import (
         Deployed,
+        ExportError,
         load_student,
+        prepared_as,
         sees_bgr,
     )
 
     student = load_student(args.checkpoint, args.config)
+    inside = args.with_preprocessing or args.format == 'mmpretrain'
+    if inside and not student.knows_preprocessing:
+        raise ExportError(
+            f'{args.checkpoint} does not say how images were normalised, '
+            f'which this export has inside: {prepared_as(student)}'
+        )
     if args.format == 'mmpretrain':
         atomic_save(student.checkpoint, args.out)
-        return f'its config needs default_scope={student.cfg.default_scope!r}'
+        return (
+            f'its config needs default_scope={student.cfg.default_scope!r}; '
+            f'{prepared_as(student)}'
+        )
     if args.format == 'mmdet':
         checkpoint = to_mmdet(student, args.out)
         atomic_save(checkpoint, args.out)
@@ -160,9 +171,10 @@ def export(args):
         if absent:
             return (
                 'the student has no classifier: build the network without '
-                f'one, or load with strict=False; not in the file: {absent}'
+                f'one, or load with strict=False; not in the file: {absent}; '
+                f'{prepared_as(student)}'
             )
-        return f'a state dict of {args.arch}'
+        return f'a state dict of {args.arch}; {prepared_as(student)}'
     deployed = Deployed(
         student.model, args.with_preprocessing, sees_bgr(student.cfg)
     ).eval()
@@ -176,8 +188,14 @@ def export(args):
     with replacing(args.out) as stream:
         stream.write(file)
     height, width = size
-    return f'from images (N, {student.channels}, {height}, {width}) to ' + (
-        'logits, without softmax' if deployed.classifies else 'features'
+    answers = 'logits, without softmax' if deployed.classifies else 'features'
+    said = prepared_as(student)
+    if args.with_preprocessing:
+        order = 'grey' if student.channels == 1 else 'RGB'
+        said = f'images are {order}, 0 to 255; inside, {said}'
+    return (
+        f'from images (N, {student.channels}, {height}, {width}) to '
+        f'{answers}; {said}'
     )
 
 

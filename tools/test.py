@@ -5,6 +5,7 @@ or an exported student. The teacher's file is not needed.
 """
 
 import argparse
+import os.path as osp
 from copy import deepcopy
 
 from _arguments import shared_arguments
@@ -137,6 +138,7 @@ def use_tta(cfg):
 def run(args):
     check_out(args)
     import mmengine
+    from mmengine.config import Config
     from mmengine.dist import is_main_process
     from mmengine.evaluator import DumpResults
 
@@ -146,6 +148,9 @@ def run(args):
 
     cfg = load_config(args)
     merge_args(cfg, args)
+    # MMEngine dumps the config under its name, where the training's lies.
+    name = osp.splitext(osp.basename(args.config))[0]
+    cfg = Config(cfg._cfg_dict, cfg.text, f'{name}_test.py')
     with launched(cfg):
         runner = build_runner(cfg)
         runner.register_hook(StrictLoadHook())

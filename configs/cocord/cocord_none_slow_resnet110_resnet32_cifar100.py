@@ -7,6 +7,6 @@ _base_ = [
 ]
 model = _base_.method
 custom_hooks = [*_base_.custom_hooks, *_base_.method_hooks]
-# Table 5: who fills the dictionary, and who is predicted.
+# Table 7, lambda_ctr = 0: nothing is contrasted.
 model['contrastive_encoder'] = None
 model['cognate_encoder'] = 'slow_student'

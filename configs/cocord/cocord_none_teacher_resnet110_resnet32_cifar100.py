@@ -7,6 +7,6 @@ _base_ = [
 ]
 model = _base_.method
 custom_hooks = [*_base_.custom_hooks, *_base_.method_hooks]
-# Table 5: who fills the dictionary, and who is predicted.
+# Nothing is contrasted, and the teacher is predicted.
 model['contrastive_encoder'] = None
 model['cognate_encoder'] = 'teacher'

@@ -7,6 +7,7 @@ _base_ = [
 ]
 model = _base_.method
 custom_hooks = [*_base_.custom_hooks, *_base_.method_hooks]
-# Table 5: who fills the dictionary, and who is predicted.
+# Option F of Table 5: no contrastive encoder. The cognate encoder, the slow
+# student, fills the dictionary and gives the positives, too.
 model['contrastive_encoder'] = 'slow_student'
 model['cognate_encoder'] = 'slow_student'

@@ -7,6 +7,6 @@ _base_ = [
 ]
 model = _base_.method
 custom_hooks = [*_base_.custom_hooks, *_base_.method_hooks]
-# Table 5: who fills the dictionary, and who is predicted.
+# Option E of Table 5, lambda_pred = 0 of Table 7: nothing is predicted.
 model['contrastive_encoder'] = 'teacher'
 model['cognate_encoder'] = None

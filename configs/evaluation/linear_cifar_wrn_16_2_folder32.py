@@ -16,5 +16,7 @@ model = dict(
     checkpoint='work_dirs/cocord_wrn_40_2_wrn_16_2_cifar100/student.pth',
 )
 # What the network is used to: CIFAR-100's.
-data_preprocessor = dict(mean=[129.3, 124.1, 112.4], std=[68.2, 65.4, 70.4])
+data_preprocessor = dict(
+    mean=[129.3105, 124.1085, 112.404], std=[68.2125, 65.4075, 70.4055]
+)
 train_dataloader = dict(batch_size=256)

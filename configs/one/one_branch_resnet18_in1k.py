@@ -9,3 +9,4 @@ _base_ = [
 ]
 model = dict(**_base_.method, num_peers=3, mode='branch', cut=3)
 model['student'] = dict(backbone=dict(depth=18))
+train_dataloader = dict(batch_size=256)  # the benchmark's

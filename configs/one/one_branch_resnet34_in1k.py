@@ -2,7 +2,7 @@ _base_ = [
     '../_base_/peers/resnet34_in1k.py',
     '../_base_/methods/one.py',
     '../_base_/datasets/imagenet_peers.py',
-    '../_base_/schedules/imagenet_90e.py',
+    '../_base_/schedules/imagenet_online_100e.py',
     '../_base_/runtime.py',
 ]
 model = dict(**_base_.method, mode='branch', cut=3)

@@ -207,6 +207,23 @@ def state_dict_of(checkpoint: object, name: str) -> dict[str, torch.Tensor]:
     return result
 
 
+def classes_of(meta: object) -> tuple[str, ...] | None:
+    """Names of the classes that a checkpoint's ``meta`` tells of, or None."""
+    if not isinstance(meta, dict):
+        return None
+    of_dataset = meta.get('dataset_meta')
+    if isinstance(of_dataset, dict) and 'classes' in of_dataset:
+        return names_of(of_dataset['classes'])
+    return names_of(meta.get('CLASSES'))  # mmcls 0.x
+
+
+def names_of(names: object) -> tuple[str, ...] | None:
+    """A list of names, or None if it is none or empty."""
+    if not isinstance(names, (list, tuple)) or not names:
+        return None
+    return tuple(map(str, names))
+
+
 def load_strictly(
     model: nn.Module,
     state: dict[str, torch.Tensor],

@@ -18,6 +18,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmdistill.engine.checkpoint import trust_checkpoints
+from mmdistill.engine.settings import check_keys
 from mmdistill.utils import register_all_modules
 
 
@@ -29,6 +30,7 @@ def load_config(args: Namespace) -> Config:
 
     Raises:
         FileNotFoundError: if the file does not exist.
+        KeyError: if a top-level key is misspelt.
         OSError: if nothing can be written into the work folder.
     """
     # Modules that custom_imports names may lie in the current folder. At the
@@ -40,6 +42,7 @@ def load_config(args: Namespace) -> Config:
     require_file(args.config, 'the config')
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options or {})
+    check_keys(cfg, f'the config {args.config!r}')
     cfg.launcher = args.launcher
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     if args.work_dir is not None:

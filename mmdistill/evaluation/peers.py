@@ -14,9 +14,13 @@ class PeerAccuracy(BaseMetric):
     """Accuracies of peers that learn together, and how much they differ.
 
     In percent: ``top1_1`` ... ``top1_M`` of each peer, ``leader`` of the last
-    one, ``ensemble`` of the peers' mean logits, and ``disagreement``: the
-    fraction of samples for which two peers predict different classes, mean
-    over all pairs. 0 is what the paper calls homogenised.
+    one, ``ensemble``, and ``disagreement``: the fraction of samples for which
+    two peers predict different classes, mean over all pairs. 0 is what the
+    paper calls homogenised.
+
+    The ensemble is the mean of the peers' logits, but the method's own where
+    it has one: of ONE it is the gated ensemble, as in the authors' code, and
+    the mean's accuracy stands beside it as ``ensemble_mean``.
 
     Samples without ``peer_scores`` do not count: of an exported student there
     is nothing to say.
@@ -33,28 +37,42 @@ class PeerAccuracy(BaseMetric):
     default_prefix = 'peers'
 
     def process(self, data_batch: Sequence, data_samples: Sequence) -> None:
-        """Keep each peer's and the ensemble's class, and the label."""
+        """Keep each peer's class, both ensembles', and the label.
+
+        A class of -1 stands for an ensemble that the method does not have.
+        """
         samples = [s for s in data_samples if 'peer_scores' in s]
         if not samples:
             return
         scores = torch.stack([s['peer_scores'] for s in samples]).float()
         scores = torch.cat([scores, scores.mean(dim=1, keepdim=True)], dim=1)
-        label = torch.cat([s['gt_label'].flatten()[:1] for s in samples])
         classes = scores.argmax(dim=2)
-        rows = torch.cat([classes, label.to(classes)[:, None]], dim=1)
-        self.results.extend(rows.cpu())
+        label = torch.cat([s['gt_label'].flatten()[:1] for s in samples])
+        own = torch.full_like(classes[:, 0], -1)
+        if all('ensemble_scores' in s for s in samples):
+            own = torch.stack([s['ensemble_scores'] for s in samples]).argmax(
+                dim=1
+            )
+        rows = [classes, own[:, None], label.to(classes)[:, None]]
+        self.results.extend(torch.cat(rows, dim=1).cpu())
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """All accuracies and the disagreement, in percent."""
         if not results:
             return {}
-        *peers, ensemble, label = torch.stack(results).unbind(dim=1)
+        *peers, mean, own, label = torch.stack(results).unbind(dim=1)
         accuracies = [_percent(peer == label) for peer in peers]
         pairs = [_percent(a != b) for a, b in combinations(peers, 2)]
+        ensembles = dict(ensemble=_percent(mean == label))
+        if (own >= 0).all():
+            ensembles = dict(
+                ensemble=_percent(own == label),
+                ensemble_mean=_percent(mean == label),
+            )
         return {
             **{f'top1_{i}': value for i, value in enumerate(accuracies, 1)},
             'leader': accuracies[-1],
-            'ensemble': _percent(ensemble == label),
+            **ensembles,
             'disagreement': sum(pairs) / len(pairs),
         }
 

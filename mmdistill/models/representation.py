@@ -93,9 +93,13 @@ class RepresentationReader:
         linears = _linears(head)
         self._classifier = linears[-1] if linears else None
         # Where the head has none, any of the model's may give the scores.
-        self._watched = linears[-1:] or (
-            [] if head is None else _linears(model)
-        )
+        self._watched: list[nn.Module] | None = linears[-1:] or _linears(model)
+        if (
+            head is None
+            or self.projects
+            or isinstance(model, BaseSelfSupervisor)
+        ):
+            self._watched = None
         # Of a backbone that returns scores alone: where its maps come from.
         self._stages: dict[int, nn.Module] = {}
 
@@ -110,9 +114,9 @@ class RepresentationReader:
                 `project` may follow.
         """
         stages = [self._stages[n] for n in self.numbers if self._stages]
-        with _last_calls([*stages, *self._watched]) as calls:
+        with _last_calls(stages) as calls, self.feature_seen() as seen:
             outputs, maps = self._outputs(inputs)
-            feature, embedding, logits = self._head(outputs, projected, calls)
+            feature, embedding, logits = self._head(outputs, projected, seen)
         if stages:
             maps = tuple(calls[stage][1] for stage in stages)
         return Representation(maps, feature, embedding, logits)
@@ -252,7 +256,7 @@ class RepresentationReader:
         return outputs if isinstance(outputs, tuple) else (outputs,)
 
     def _head(
-        self, outputs: tuple, projected: bool, calls: dict[nn.Module, tuple]
+        self, outputs: tuple, projected: bool, seen: list[Tensor | None]
     ) -> tuple[Tensor | None, ...]:
         """Feature, embedding and logits of the backbone's own outputs."""
         model = self.model
@@ -272,13 +276,36 @@ class RepresentationReader:
         if head is None:
             return feature if feature.ndim == 2 else None, None, None
         logits = head(outputs)
-        if self._classifier is not None:
-            return calls[self._classifier][0], None, logits
-        feature = head.pre_logits(outputs)
-        if feature is logits:  # the head hands on what the backbone scored
-            seen = [x for x, scores in calls.values() if scores is logits]
-            feature = seen[-1] if seen else None
-        return feature, None, logits
+        return seen[-1], None, logits
+
+    @contextmanager
+    def feature_seen(self) -> Iterator[list[Tensor | None]]:
+        """While it lasts, what the last linear layer of a classifier is given.
+
+        One entry for every call of its head, None if no linear layer gave
+        the scores.
+        """
+        seen: list[Tensor | None] = []
+
+        def note(head: nn.Module, args: tuple, logits: Tensor) -> None:
+            if self._classifier is not None:
+                seen.append(calls[self._classifier][0])
+                return
+            feature = head.pre_logits(args[0])
+            if feature is logits:  # it hands on what the backbone scored
+                given = [x for x, scores in calls.values() if scores is logits]
+                feature = given[-1] if given else None
+            seen.append(feature)
+
+        if self._watched is None:
+            yield seen
+            return
+        with _last_calls(self._watched) as calls:
+            handle = self.model.head.register_forward_hook(note)
+            try:
+                yield seen
+            finally:
+                handle.remove()
 
 
 def classes_key(model: nn.Module, name: str) -> str:

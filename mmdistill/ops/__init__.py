@@ -13,6 +13,7 @@ from mmdistill.ops.normalize import l2_normalize
 from mmdistill.ops.precision import full_precision
 from mmdistill.ops.prototypes import prototype_scores
 from mmdistill.ops.sinkhorn import sinkhorn
+from mmdistill.ops.spectral_norm import norm_bound
 
 __all__ = [
     'after_backward',
@@ -21,6 +22,7 @@ __all__ = [
     'concat_all_gather',
     'full_precision',
     'l2_normalize',
+    'norm_bound',
     'prototype_scores',
     'rank',
     'reverse_gradient',

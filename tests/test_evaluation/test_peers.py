@@ -43,6 +43,17 @@ def test_the_ensemble_is_the_mean_of_logits():
     assert evaluate([one])['peers/ensemble'] == 100.0
 
 
+def test_the_ensemble_of_a_method_stands_before_the_mean():
+    """ONE is tested with its gated ensemble, as in the authors' code."""
+    gated = torch.eye(3)
+    one = dict(sample(0, 1, 1, 0), ensemble_scores=gated[0])
+    other = dict(sample(2, 2, 2, 0), ensemble_scores=gated[2])
+    found = evaluate([one], [other])
+    assert found['peers/ensemble'] == 100.0
+    assert found['peers/ensemble_mean'] == 50.0
+    assert 'peers/ensemble_mean' not in evaluate([sample(0, 0, 0)])
+
+
 def test_without_peers_there_is_nothing_to_say():
     assert evaluate([dict(gt_label=torch.tensor([0]))]) == {}
 

@@ -143,10 +143,34 @@ def test_with_kd(symmetric):
     kd = dict(kd=dict(type='KDLoss'))
     model = build(losses=kd, symmetric=symmetric).eval()
     batch = two_views()
-    got = losses_of(model, batch)['kd']
+    got = losses_of(model, batch)
     view = (batch['inputs'][1 if symmetric else 0] - 120) / 60
     expected = model.losses['kd'](model.student(view), model.teacher(view))
-    torch.testing.assert_close(got, expected)
+    torch.testing.assert_close(got['kd'], expected)
+    # All that looks at logits looks at one image, as in the benchmark.
+    expected = F.cross_entropy(model.student(view), torch.arange(8) % 10)
+    torch.testing.assert_close(got['task'], expected)
+
+
+@pytest.mark.parametrize('name', ['contrastive', 'prediction', 'task'])
+def test_a_further_loss_may_not_replace_its_own(name):
+    names = "'contrastive', 'loss', 'prediction', 'task'"
+    with pytest.raises(ValueError, match=f'{name}.*{names}.*rename'):
+        build(losses={name: dict(type='KDLoss')})
+
+
+def test_dictionary_and_prediction_share_keys_in_option_f():
+    """Table 5: without a contrastive encoder the cognate one fills it."""
+    model = build(
+        contrastive_encoder='slow_student', cognate_encoder='slow_student'
+    )
+    predicted = []
+    model.prediction.register_forward_hook(
+        lambda module, inputs, output: predicted.append(inputs[1])
+    )
+    losses_of(model, two_views())['contrastive'].backward()
+    rows = model.memories['dictionary'].features
+    torch.testing.assert_close(rows, F.normalize(predicted[0]))
 
 
 def test_copies_learn_nothing_and_the_teacher_never_changes():
@@ -225,6 +249,20 @@ def test_real_run(tmp_path, teacher):
     else:
         assert not torch.equal(head, source)
     assert len(model.memories['dictionary']) == 20
+
+
+def test_learns_without_the_task(tmp_path):
+    """lambda_cls = 0 of Table 7: features move, the classifier does not."""
+    model = run(tmp_path, epochs=1, task_weight=0.0).model
+    slow = dict(model.slow_student.named_parameters())
+    moved = {
+        name.split('.')[0]
+        for name, value in model.student.named_parameters()
+        if not torch.equal(value, slow[name])
+    }
+    assert moved == {'backbone'}
+    losses = losses_of(model, two_views())
+    assert losses.keys() == {'contrastive', 'prediction'}
 
 
 def test_resumed_equals_never_stopped(tmp_path):

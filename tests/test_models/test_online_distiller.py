@@ -274,6 +274,28 @@ def test_different_networks():
     assert all(p.grad is not None for p in model.parameters())
 
 
+@BOTH
+def test_one_predicts_with_its_gated_ensemble(kind):
+    """The one that the loss trains, of the shared map or all features."""
+    model = build(losses=dict(one=EVERY['one']), **kind).eval()
+    _, norm, _ = model.losses.one.gate
+    norm.bias.data = torch.tensor([0.0, 1.0, 2.0])  # else almost a mean
+    batch = model.data_preprocessor(digits_batch(), False)
+    samples = model(**batch, mode='predict')
+    peers, shared = model.represent_peers(batch['inputs'])
+    logits = torch.stack([peer.logits for peer in peers], dim=1)
+    gate = model.losses.one.gate(shared).softmax(dim=1)
+    wanted = (gate[:, :, None] * logits).sum(dim=1)
+    for sample, own, peer in zip(samples, wanted, logits, strict=True):
+        torch.testing.assert_close(sample.ensemble_scores, own)
+        torch.testing.assert_close(sample.peer_scores, peer)
+    assert not torch.allclose(wanted, logits.mean(dim=1), rtol=0.05)
+    others = build(losses=dict(dml=EVERY['dml']), **kind).eval()
+    batch = others.data_preprocessor(digits_batch(), False)
+    samples = others(**batch, mode='predict')
+    assert not any('ensemble_scores' in sample for sample in samples)
+
+
 # Losses ---------------------------------------------------------------------
 @BOTH
 def test_mcl_okd_is_equation_12(kind):
@@ -447,23 +469,30 @@ def run(tmp_path_factory):
 
 
 def by_hand(run) -> dict[str, float]:
-    """The metrics of all peers and of their ensemble."""
+    """The metrics of all peers, of ONE's ensemble and of the mean."""
     model = run.model.eval()
-    scores, label = [], []
+    scores, gated, label = [], [], []
     for data in run.test_dataloader:
         prepared = model.data_preprocessor(data, False)
-        peers, _ = model.represent_peers(prepared['inputs'])
+        peers, shared = model.represent_peers(prepared['inputs'])
         scores.append(torch.stack([p.logits for p in peers]))
+        gate = model.losses.one.gate(shared).softmax(1)
+        gated.append((gate.t()[:, :, None] * scores[-1]).sum(0))
         label += [int(s.gt_label) for s in data['data_samples']]
     scores, label = torch.cat(scores, 1), torch.tensor(label)
-    classes = [*scores.argmax(2), scores.softmax(2).log().mean(0).argmax(1)]
-    *peers, ensemble = (float((c == label).float().mean()) for c in classes)
-    pairs = itertools.combinations(classes[:-1], 2)
+    mean = scores.softmax(2).log().mean(0)
+    ensembles = [mean.argmax(1), torch.cat(gated).argmax(1)]
+    classes = [*scores.argmax(2), *ensembles]
+    *peers, mean, ensemble = (
+        float((c == label).float().mean()) for c in classes
+    )
+    pairs = itertools.combinations(classes[:-2], 2)
     differ = [float((a != b).float().mean()) for a, b in pairs]
     fractions = dict(
         {f'top1_{i}': value for i, value in enumerate(peers, 1)},
         leader=peers[-1],
         ensemble=ensemble,
+        ensemble_mean=mean,
         disagreement=sum(differ) / len(differ),
     )
     return {f'peers/{k}': 100 * v for k, v in fractions.items()}

@@ -199,6 +199,7 @@ BAD = dict(
         'leave',
     ),
     dropout=(dict(teacher=encoder(14)), 'dropout_views=False'),
+    prototype_norm=(dict(prototype_norm='none'), "got 'none'"),
     classifier=(
         dict(teacher=None, feature_classifier=dict(type='FeatureClassifier')),
         'leave it out',
@@ -303,3 +304,57 @@ def test_a_fresh_run_in_an_old_folder_starts_with_empty_queues(tmp_path):
     run(tmp_path)
     runner = Runner.from_cfg(run(tmp_path).cfg)
     assert all(len(queue) == 0 for queue in runner.model.memories.values())
+
+
+def authors_swav(network, prototypes, data, steps):
+    """SwAV's loop: prototypes are set to length 1, then used as they are."""
+    weight = torch.nn.Parameter(prototypes.weight.detach().clone())
+    parameters = [*network.parameters(), weight]
+    optimizer = torch.optim.SGD(parameters, lr=0.5, momentum=0.9)
+    losses = []
+    for step in range(steps):
+        with torch.no_grad():
+            weight.copy_(weight / weight.norm(dim=1, keepdim=True))
+        views = data(step)['inputs']
+        _, scores = project(network, lambda z: z @ weight.t(), views)
+        codes = [sinkhorn(view.detach(), 0.05, 3) for view in scores[:2]]
+        loss = swapped(scores, codes, lambda i, v: i != v) / 6
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+@pytest.mark.parametrize('norm', ['copy', 'graph'])
+def test_prototypes_are_set_to_length_1_before_each_step(norm):
+    """As in SwAV's loop; 'graph' is another method by 1e-3 and more."""
+    given = {} if norm == 'copy' else dict(prototype_norm=norm)
+    model = build(
+        False,
+        teacher=None,
+        clustering=dict(reduction='mean'),
+        queue_size=0,
+        **given,
+    )
+    network = copy.deepcopy(model.student)
+    network.prototypes = None
+    expected = authors_swav(
+        network, model.student.prototypes, lambda i: crops(start=i), 12
+    )
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.9)
+    losses = []
+    for step in range(12):
+        (loss,) = losses_of(model, crops(start=step)).values()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    same = np.allclose(losses, expected, rtol=1e-9, atol=0)
+    assert same == (norm == 'copy')
+    # outside of training scores are cosines whatever the weights' lengths
+    prototypes = model.eval().student.prototypes
+    rows = F.normalize(prototypes.weight.detach())
+    torch.testing.assert_close(
+        prototypes(rows).diagonal(), torch.ones(9).double()
+    )

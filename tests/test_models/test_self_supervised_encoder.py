@@ -276,7 +276,12 @@ DEIT_SMALL = (
 PUBLISHED = {
     'mocov2_resnet50': (2048, TWO_LAYERS, 128, None),
     'swav_resnet50': (2048, TWO_LAYERS + 2 * 2048, 128, 3000),
-    'dino_resnet50': (2048, linear(2048, 2048) + DINO_LAYERS, 256, 65536),
+    'dino_resnet50': (
+        2048,
+        linear(2048, 4096) + 2 * 4096 + linear(4096, 256),
+        256,
+        60000,
+    ),
     'dino_deit_small': (384, linear(384, 2048) + DINO_LAYERS, 256, 65536),
 }
 
@@ -299,7 +304,8 @@ def test_published_encoders(name):
     if prototypes is None:
         assert encoder.prototypes is None
     else:
-        assert count(encoder.prototypes) == prototypes * dim
+        lengths = encoder.prototypes.scale is not None
+        assert count(encoder.prototypes) == prototypes * (dim + lengths)
     with torch.no_grad():
         got = encoder(torch.rand(1, 3, 64, 64))
     assert got.feature.shape == (1, width)

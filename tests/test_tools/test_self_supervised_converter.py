@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from pathlib import Path
 
 import pytest
 import torch
@@ -29,6 +30,7 @@ from mmdistill.models.distillers.teacher import load_teacher
 from mmdistill.models.encoders import (
     dino_deit_small,
     dino_resnet50,
+    from_authors,
     mocov2_resnet50,
     swav_resnet50,
 )
@@ -106,7 +108,8 @@ def dino_resnet(norm=False):
         DINO(small_resnet(), prototypes=PROTOTYPES, norm=norm, **HEAD)
     )
     cfg = small(dino_resnet50())
-    cfg['head']['batch_norm'] = norm
+    cfg['head'].update(batch_norm=norm, num_layers=3)
+    cfg['prototypes']['weight_norm'] = False
     return network, dino_file(network, ddp=True), cfg
 
 
@@ -305,3 +308,67 @@ def test_help_names_layouts_and_encoders(main, capsys):
                  'mocov2_resnet50()', 'swav_resnet50(', 'dino_resnet50(',
                  'dino_deit_small('):  # fmt: skip
         assert name in printed
+
+
+PAIR = 'configs/_base_/pairs/dino_resnet50_resnet18_ssl_in1k.py'
+LEAVES = (
+    'protocpc_dino_resnet50_resnet18_in1k',
+    'protocpc_multicrop_dino_resnet50_resnet18_in1k',
+    'protocpc_old_dino_resnet50_resnet18_in1k',
+)
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def published_dino_resnet50(width=64, **head):
+    """The full checkpoint's network: a plain last layer, no lengths apart."""
+    head = dict(prototypes=60000, depth=2, hidden=4096, norm=True) | head
+    network = DINO(ResNet(50, width), **head)
+    last = network.head.last_layer
+    plain = nn.Linear(last.in_features, last.out_features, bias=False)
+    network.head.last_layer = plain
+    return network
+
+
+def test_the_published_dino_resnet50_fits_its_pair():
+    """Names and shapes of the full-size file, and of its pair's teacher."""
+    state = published_dino_resnet50().state_dict()
+    assert state['head.last_layer.weight'].shape == (60000, 256)
+    pair = Config.fromfile(ROOT / PAIR)
+    teacher = MODELS.build(pair.teacher.to_dict()).state_dict()
+    layout, named = from_authors(dict(teacher=state), 'the file')
+    assert layout == 'dino'
+    shapes = {key: value.shape for key, value in named.items()}
+    assert shapes == {
+        key: value.shape
+        for key, value in teacher.items()
+        if not key.startswith('data_preprocessor.')
+    }
+
+
+@pytest.mark.parametrize('leaf', LEAVES)
+def test_the_published_dino_resnet50_teaches(leaf, convert):
+    """A file of its layout, made narrow, is converted and trained from."""
+    sizes = dict(prototypes=PROTOTYPES, **HEAD)
+    network = randomise(published_dino_resnet50(WIDTH, **sizes))
+    cfg = Config.fromfile(ROOT / 'configs' / 'protocpc_ssl' / f'{leaf}.py')
+    cfg = cfg.model.to_dict()
+    small(cfg['teacher'])
+    small(cfg['student'])
+    path = convert(dict(teacher=in_ddp(network)), cfg['teacher'])
+    cfg.update(teacher_ckpt=str(path), input_size=(3, 32, 32))
+    model = MODELS.build(cfg).train()
+    before = model.student.head[0].weight.detach().clone()
+    optimizer = torch.optim.SGD(
+        [p for p in model.parameters() if p.requires_grad], lr=0.1
+    )
+    losses = model([torch.rand(4, 3, 32, 32)], None, mode='loss')
+    sum(losses.values()).backward()
+    optimizer.step()
+    assert not torch.equal(model.student.head[0].weight, before)
+    if 'old' in leaf:  # scored by the file's own prototypes
+        x = torch.rand(4, 3, 32, 32)
+        with torch.no_grad():
+            expected = network.eval()(x)[2]
+        torch.testing.assert_close(
+            model.represent_teacher(x).logits, expected, rtol=1e-4, atol=1e-5
+        )

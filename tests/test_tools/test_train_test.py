@@ -119,7 +119,12 @@ def test_accuracy_is_that_of_training(toy, trained):
     log = (toy.folder / 'work_dirs' / 'toy').glob('*/vis_data/scalars.json')
     rows = [json.loads(line) for line in next(log).read_text().splitlines()]
     expected = [row['accuracy/top1'] for row in rows if 'accuracy/top1' in row]
+    dumped = (toy.folder / 'work_dirs' / 'toy' / 'toy.py').read_bytes()
     assert accuracy(toy, 'toy.py', trained) == pytest.approx(expected[-1])
+    # the config of the training still lies beside it
+    folder = toy.folder / 'work_dirs' / 'toy'
+    assert (folder / 'toy.py').read_bytes() == dumped
+    assert (folder / 'toy_test.py').is_file()
     assert accuracy(toy, 'toy.py', trained, '--tta', '--amp') <= 100
 
 

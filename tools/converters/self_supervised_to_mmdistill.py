@@ -33,7 +33,7 @@ EPILOG = """layouts:
 encoders, as configs in mmdistill.models.encoders.zoo:
   mocov2                mocov2_resnet50()
   swav                  swav_resnet50(num_prototypes=3000)
-  dino, dino_backbone   dino_resnet50(num_prototypes=65536), or
+  dino, dino_backbone   dino_resnet50(num_prototypes=60000), or
                         dino_deit_small(num_prototypes=65536)
 Which of head and prototypes there are, how many prototypes, whether those
 have lengths (norm_last_layer=False) and whether DINO's head has BatchNorm is

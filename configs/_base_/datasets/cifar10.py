@@ -1,8 +1,8 @@
 # CIFAR-10, prepared as CIFAR-100 is in the RepDistiller benchmark.
 data_preprocessor = dict(
     num_classes=10,
-    mean=[125.3, 123.0, 113.9],  # 255 * (0.4914, 0.4822, 0.4465)
-    std=[63.0, 62.1, 66.7],  # 255 * (0.2470, 0.2435, 0.2616)
+    mean=[125.307, 122.961, 113.8575],  # 255 * (0.4914, 0.4822, 0.4465)
+    std=[62.985, 62.0925, 66.708],  # 255 * (0.2470, 0.2435, 0.2616)
     to_rgb=False,
 )
 train_pipeline = [

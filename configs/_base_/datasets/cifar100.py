@@ -1,8 +1,8 @@
 # CIFAR-100 as in the RepDistiller benchmark (CRD, ICLR 2020).
 data_preprocessor = dict(
     num_classes=100,
-    mean=[129.3, 124.1, 112.4],  # 255 * (0.5071, 0.4867, 0.4408)
-    std=[68.2, 65.4, 70.4],  # 255 * (0.2675, 0.2565, 0.2761)
+    mean=[129.3105, 124.1085, 112.404],  # 255 * (0.5071, 0.4867, 0.4408)
+    std=[68.2125, 65.4075, 70.4055],  # 255 * (0.2675, 0.2565, 0.2761)
     to_rgb=False,
 )
 train_pipeline = [

@@ -1,20 +1,20 @@
 # Your own images: data/folder/{train,test}/<class>/<image>, at 32 pixels.
 # Set num_classes of both networks to the number of class folders.
 data_preprocessor = dict(
-    mean=[123.7, 116.3, 103.5],  # ImageNet's, RGB
-    std=[58.4, 57.1, 57.4],
+    mean=[123.675, 116.28, 103.53],  # ImageNet's, RGB
+    std=[58.395, 57.12, 57.375],
     to_rgb=True,
 )
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(32, 32)),
+    dict(type='Resize', scale=(32, 32), backend='pillow'),
     dict(type='RandomCrop', crop_size=32, padding=4),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='PackInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(32, 32)),
+    dict(type='Resize', scale=(32, 32), backend='pillow'),
     dict(type='PackInputs'),
 ]
 train_dataloader = dict(

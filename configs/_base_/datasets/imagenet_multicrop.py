@@ -27,7 +27,7 @@ changes = [
     ),
 ]
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    _base_.load_image,
     dict(
         type='MultiCrop',
         num_global=2,

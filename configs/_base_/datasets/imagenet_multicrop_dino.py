@@ -45,7 +45,7 @@ crops = dict(
     backend='pillow',
 )
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    _base_.load_image,
     crops,
     dict(type='PackInputs'),
 ]

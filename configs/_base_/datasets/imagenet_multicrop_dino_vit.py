@@ -1,7 +1,7 @@
 # DINO's views of ViTs, 2x224 + 8x96 (ProtoCPC, A.4), with its code's scales.
 _base_ = './imagenet_multicrop_dino.py'
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    _base_.load_image,
     dict(
         _base_.crops,
         num_local=8,

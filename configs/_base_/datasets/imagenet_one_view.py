@@ -2,7 +2,7 @@
 # paper says nothing of it, ProtoCPC.
 _base_ = './imagenet_knn.py'
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    _base_.load_image,
     dict(
         type='RandomResizedCrop',
         scale=224,

@@ -6,3 +6,4 @@ val_evaluator = [
     dict(type='PeerAccuracy'),
 ]
 test_evaluator = val_evaluator
+train_dataloader = dict(batch_size=128)  # in all, see the schedule

@@ -31,7 +31,7 @@ blur = dict(
     type='GaussianBlur', magnitude_range=(0.1, 2.0), magnitude_std='inf'
 )
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    _base_.load_image,
     dict(
         type='MultiView',
         num_views=[1, 1],

@@ -28,7 +28,7 @@ view = [
     ),
 ]
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    _base_.load_image,
     dict(type='MultiView', num_views=2, transforms=[view]),
     dict(type='PackInputs'),
 ]

@@ -4,7 +4,9 @@
 #
 # data/omniglot/ holds images_background.zip and images_evaluation.zip (or the
 # folders in them), and vinyals/{train,val,test}.txt: Vinyals et al.'s lists of
-# 1028, 172 and 423 characters, in 4 rotations each.
+# 1028, 172 and 423 characters, in 4 rotations each. Snell et al. choose the
+# number of epochs with these and then train again on train and val together,
+# 1200 characters (trainval.txt); configs/few_shot/README.md has the options.
 data_preprocessor = dict(
     num_classes=4112,  # of training; an auxiliary classifier needs it
     mean=[255.0],

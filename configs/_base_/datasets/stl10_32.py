@@ -3,8 +3,12 @@
 data_preprocessor = dict(
     type='BatchAugmentPreprocessor',
     num_classes=10,
-    mean=[129.3, 124.1, 112.4],  # CIFAR-100's, which the network is used to
-    std=[68.2, 65.4, 70.4],
+    mean=[
+        129.3105,
+        124.1085,
+        112.404,
+    ],  # CIFAR-100's, which the network is used to
+    std=[68.2125, 65.4075, 70.4055],
     to_rgb=False,
     crop_padding=4,
     flip_prob=0.5,

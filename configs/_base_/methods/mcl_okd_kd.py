@@ -11,6 +11,7 @@ method = dict(
             temperature=0.1,
             momentum=0.5,
             pattern='full',
+            normalizer='batch',
             loss_weight=0.025,
         ),
         kd=dict(type='KDLoss', temperature=4.0, loss_weight=1.0),

@@ -14,7 +14,6 @@ method = dict(
         ),
         lckt=dict(
             type='LCKTLoss',
-            embed_dim=128,
             epsilon=0.05,
             iterations=50,
             loss_weight=0.05,

@@ -1,5 +1,8 @@
-# A ResNet-50 of DINO teaches a ResNet-18 without labels. The student's head is
-# the teacher's with BatchNorm; K = 65536 (ProtoCPC, A.3.2).
+# A ResNet-50 of DINO teaches a ResNet-18 without labels. The teacher is the
+# published file's: a 2-layer head with BatchNorm, 60000 prototypes with
+# lengths. The student's head is the teacher's (ProtoCPC, A.3.2), whose K is
+# 65536: with the teacher's own prototypes (Table 9) it has to be the file's,
+# so it is 60000 throughout.
 teacher = dict(
     type='SelfSupervisedEncoder',
     data_preprocessor=dict(
@@ -13,13 +16,15 @@ teacher = dict(
         type='ProjectionHead',
         bias=True,
         normalize=True,
-        hidden_dim=2048,
+        hidden_dim=4096,
         out_dim=256,
-        num_layers=3,
-        batch_norm=False,
+        num_layers=2,
+        batch_norm=True,
         activation='GELU',
     ),
-    prototypes=dict(type='PrototypeHead', num_prototypes=65536),
+    prototypes=dict(
+        type='PrototypeHead', num_prototypes=60000, weight_norm=True
+    ),
 )
 student = dict(
     type='SelfSupervisedEncoder',
@@ -28,13 +33,13 @@ student = dict(
     head=dict(
         type='ProjectionHead',
         normalize=True,
-        hidden_dim=2048,
+        hidden_dim=4096,
         out_dim=256,
-        num_layers=3,
+        num_layers=2,
         batch_norm=True,
         activation='GELU',
     ),
-    prototypes=dict(type='PrototypeHead', num_prototypes=65536),
+    prototypes=dict(type='PrototypeHead', num_prototypes=60000),
 )
 model = dict(
     type='OfflineDistiller',

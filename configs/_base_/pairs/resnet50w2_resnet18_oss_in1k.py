@@ -1,5 +1,6 @@
 # OSS: a twice as wide ResNet-50 learns by SwAV and teaches a ResNet-18.
-# Heads with BatchNorm to 128, 3000 shared prototypes.
+# Heads with BatchNorm to 128, 3000 shared prototypes. The teacher's is 8192
+# wide in the middle, as in SwAV's script for this network.
 head = dict(
     type='ProjectionHead',
     hidden_dim=2048,
@@ -13,7 +14,7 @@ teacher = dict(
         type='ResNet', depth=50, stem_channels=128, base_channels=128
     ),
     neck=dict(type='GlobalAveragePooling'),
-    head=head,
+    head=dict(head, hidden_dim=8192),
 )
 student = dict(
     type='SelfSupervisedEncoder',

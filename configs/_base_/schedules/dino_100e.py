@@ -12,7 +12,7 @@ optim_wrapper = dict(
 param_scheduler = [
     dict(
         type='LinearLR',
-        start_factor=1e-4,
+        start_factor=1e-12,  # DINO's 0, which LinearLR cannot leave
         end=10,
         convert_to_iter_based=True,
     ),

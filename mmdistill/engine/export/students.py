@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from mmengine.config import Config
 from mmpretrain.models import BaseSelfSupervisor, ImageClassifier
 from torch import Tensor, nn
@@ -16,7 +17,10 @@ from mmdistill.engine.checkpoint import (
     load_strictly,
     state_dict_of,
 )
-from mmdistill.engine.export.checkpoint import student_checkpoint
+from mmdistill.engine.export.checkpoint import (
+    student_checkpoint,
+    test_pipeline,
+)
 from mmdistill.engine.export.config_text import (
     config_from_text,
     require_harmless,
@@ -27,6 +31,7 @@ from mmdistill.registry import MODELS
 
 # What an export keeps of the file that it comes from.
 _KEPT = ('dataset_meta', 'epoch', 'iter', 'score')
+_LARGEST = 2**14  # pixels of an image's side that a file may ask for
 
 
 class ExportError(RuntimeError):
@@ -41,14 +46,18 @@ class Student:
         model: the student, in eval mode.
         checkpoint: what `student_checkpoint` makes of it.
         cfg: the config in the checkpoint.
-        input_size: (height, width) of its images, or None if the config does
+        input_size: (height, width) of its images, or None if the file does
             not say.
+        knows_preprocessing: whether the file, or the config given with it,
+            says how images were normalised, or that they were not. Files that
+            were written by earlier versions for plain classifiers do not.
     """
 
     model: nn.Module
     checkpoint: dict
     cfg: Config
     input_size: tuple[int, int] | None
+    knows_preprocessing: bool = True
 
     @property
     def channels(self) -> int:
@@ -84,6 +93,7 @@ def load_student(path: str, config: str | None = None) -> Student:
         cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
     model = MODELS.build(cfg.model)
     student = getattr(model, 'student', model)
+    size = None if config else _stored_size(meta, path)
     load_strictly(
         student,
         weights_of(weights, 'student'),
@@ -91,14 +101,15 @@ def load_student(path: str, config: str | None = None) -> Student:
         'Give --config with the config that it was trained with.',
         whole=True,
     )
-    exported = student_checkpoint(model, cfg)
+    exported = student_checkpoint(model, cfg, size)
     kept = {key: meta[key] for key in _KEPT if key in meta}
     exported['meta'].update(kept)
     return Student(
         student.eval(),
         exported,
         config_from_text(exported['meta']['cfg'], path),
-        _input_size(cfg, student),
+        exported['meta'].get('input_size'),
+        _knows_preprocessing(model, cfg),
     )
 
 
@@ -126,25 +137,33 @@ def _config(path: str, meta: dict, config: str | None) -> Config:
     return cfg
 
 
-def _input_size(cfg: Config, student: nn.Module) -> tuple[int, int] | None:
-    """(height, width) that the distiller, backbone or pipeline names."""
-    if 'input_size' in cfg.model:
-        return tuple(cfg.model.input_size[1:])
-    size = getattr(student.backbone, 'img_size', None)
-    for step in () if size else reversed(_test_pipeline(cfg)):
-        if step['type'] == 'CenterCrop':
-            size = step['crop_size']
-        elif step['type'] == 'Resize':
-            size = step['scale']  # (width, height)
-            size = size if isinstance(size, int) else size[::-1]
-        if size:
-            break
-    return (size, size) if isinstance(size, int) else size and tuple(size)
+def _stored_size(meta: dict, path: str) -> tuple[int, int] | None:
+    size = meta.get('input_size')
+    if size is None:
+        return None
+    if (
+        not isinstance(size, (tuple, list))
+        or len(size) != 2
+        or not all(type(x) is int and 0 < x <= _LARGEST for x in size)
+    ):
+        raise CheckpointError(
+            f'meta.input_size in {path} is (height, width) in pixels, got '
+            f'{str(size)[:80]}; export the student again from its run'
+        )
+    return tuple(size)
 
 
-def _test_pipeline(cfg: Config) -> list[dict]:
-    dataset = (cfg.get('test_dataloader') or {}).get('dataset', {})
-    return list(dataset.get('pipeline', ()))
+def _knows_preprocessing(model: nn.Module, cfg: Config) -> bool:
+    """Whether a config that names no preprocessor means that there was none.
+
+    That of a run does; that of a bare network need not.
+    """
+    return (
+        'data_preprocessor' in cfg.model
+        or 'train_dataloader' in cfg
+        or hasattr(model, 'student')
+        or isinstance(model, FineTunedModel)
+    )
 
 
 class Deployed(nn.Module):
@@ -188,6 +207,8 @@ class Deployed(nn.Module):
             one = torch.ones(())
             self.register_buffer('mean', getattr(given, 'mean', 0 * one))
             self.register_buffer('std', getattr(given, 'std', one))
+            self.divisor = getattr(given, 'pad_size_divisor', 1)
+            self.pad_value = getattr(given, 'pad_value', 0)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits or features of a batch."""
@@ -195,6 +216,12 @@ class Deployed(nn.Module):
             if self.bgr:
                 images = images.flip(1)
             images = (images - self.mean) / self.std
+            height, width = images.shape[-2:]
+            right, below = -width % self.divisor, -height % self.divisor
+            if right or below:
+                images = F.pad(
+                    images, (0, right, 0, below), value=self.pad_value
+                )
         if self.classifies:
             return self.model(images, mode='tensor')
         outputs = self.model.backbone(images)
@@ -208,13 +235,34 @@ class Deployed(nn.Module):
 
 def sees_bgr(cfg: Config) -> bool:
     """Whether a student is given the BGR images that OpenCV reads."""
-    first = (_test_pipeline(cfg) or [{}])[0]
+    first = (test_pipeline(cfg) or [{}])[0]
     reads_bgr = (
         first.get('type') == 'LoadImageFromFile'
         and first.get('color_type', 'color') == 'color'
     )
     preprocessor = cfg.model.get('data_preprocessor') or {}
     return reads_bgr and not preprocessor.get('to_rgb', False)
+
+
+def prepared_as(student: Student) -> str:
+    """What has to be done to RGB images of 0 to 255, as a sentence."""
+    if not student.knows_preprocessing:
+        return (
+            'the file does not say how images were normalised (earlier '
+            'versions lost it): normalise them as in training, or give '
+            '--config with the config of the training'
+        )
+    order = 'grey' if student.channels == 1 else 'RGB'
+    if sees_bgr(student.cfg):
+        order = 'BGR (turn RGB round)'
+    given = student.model.data_preprocessor
+    if getattr(given, 'mean', None) is None:
+        return f'images are taken {order}, as they are, 0 to 255'
+    mean, std = (
+        [round(float(x), 4) for x in getattr(given, name).flatten()]
+        for name in ('mean', 'std')
+    )
+    return f'images are taken {order}, 0 to 255, minus {mean}, over {std}'
 
 
 def require_equal(

@@ -4,6 +4,7 @@ import os.path as osp
 
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
+from torch import Tensor
 
 from mmdistill.engine.atomic import atomic_save
 from mmdistill.engine.checkpoint import load_file
@@ -16,9 +17,10 @@ from mmdistill.registry import HOOKS
 class ExportStudentHook(Hook):
     """Writes the student alone: ``student.pth`` and ``student_best.pth``.
 
-    Each is a plain MMPretrain classifier checkpoint that holds its config; the
-    first is written when training ends, the second at every best validation.
-    A file is whole or not there.
+    Each is a plain MMPretrain classifier checkpoint that holds its config:
+    network, preprocessor, test pipeline, class names, and the size of the
+    validation images. The first is written when training ends, the second at
+    every best validation. A file is whole or not there.
 
     Args:
         metric: what "best" means, a key of the validation metrics.
@@ -42,10 +44,19 @@ class ExportStudentHook(Hook):
     def before_train(self, runner) -> None:
         self._training = True
         self._best = None
+        self._sizes = set()
         path = osp.join(runner.work_dir, 'student_best.pth')
         if resumed(runner) and osp.isfile(path):
             # The file may be newer than the checkpoint that is resumed.
             self._best = load_file(path)['meta'].get('score')
+
+    def after_val_iter(
+        self, runner, batch_idx, data_batch=None, outputs=None
+    ) -> None:
+        if self._training and isinstance(data_batch, dict):
+            inputs = data_batch.get('inputs')
+            images = [inputs] if isinstance(inputs, Tensor) else inputs or ()
+            self._sizes |= {tuple(image.shape[-2:]) for image in images}
 
     def after_val_epoch(self, runner, metrics: dict | None = None) -> None:
         if not self._training or not metrics:
@@ -68,7 +79,8 @@ class ExportStudentHook(Hook):
 
     @master_only
     def _write(self, runner, name: str, score: float | None) -> None:
-        checkpoint = student_checkpoint(unwrap(runner.model), runner.cfg)
+        size = next(iter(self._sizes)) if len(self._sizes) == 1 else None
+        checkpoint = student_checkpoint(unwrap(runner.model), runner.cfg, size)
         checkpoint['meta'].update(
             epoch=runner.epoch, iter=runner.iter, score=score
         )

@@ -20,6 +20,8 @@ from mmdistill.structures import BatchedSamples
 
 #: Log name of the sum of all losses, which no loss may take.
 TOTAL = 'loss'
+#: Log name of the student's own loss.
+TASK = 'task'
 
 
 class BaseDistiller(BaseModel):
@@ -38,6 +40,9 @@ class BaseDistiller(BaseModel):
     momentum_copies: tuple[str, ...] = ()
     #: Those of them that have no counterpart and stay as they are.
     frozen_copies: tuple[str, ...] = ()
+    #: Names of losses that a scheme returns besides the task's and those of
+    #: ``losses``.
+    own_losses: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -56,9 +61,12 @@ class BaseDistiller(BaseModel):
         if isinstance(student, dict):
             if isinstance(data_preprocessor, dict):
                 student['data_preprocessor'] = copy.deepcopy(data_preprocessor)
+            elif data_preprocessor is not None:
+                student.pop('data_preprocessor', None)  # the given one counts
             self.student_cfg = copy.deepcopy(student)
         self.student = _build(student)
         self.losses = nn.ModuleDict()
+        self._diagnostics: dict[str, Tensor] = {}
         # Once a label was seen, a batch without any is an unlabelled one.
         self._labelled = False
         self._register_load_state_dict_pre_hook(self._check_student_keys)
@@ -72,6 +80,7 @@ class BaseDistiller(BaseModel):
     ) -> Any:
         """Losses in mode 'loss', else whatever the student answers."""
         if mode == 'loss':
+            self._diagnostics = {}
             return self.loss(inputs, data_samples, **kwargs)
         return self.student(inputs, data_samples, mode=mode)
 
@@ -84,9 +93,69 @@ class BaseDistiller(BaseModel):
     def parse_losses(
         self, losses: dict[str, Tensor]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Sum all losses and log each under its own name."""
-        total = sum(losses.values())
-        return total, OrderedDict({TOTAL: total, **losses})
+        """Sum all losses and log each under its own name.
+
+        What counts is named in ``losses`` or ``own_losses``, or has 'loss' in
+        its name, as in MMEngine. Anything else is logged and never trained
+        on, as is what was given to `log`.
+
+        Raises:
+            ValueError: if something else has a gradient: it may be meant to
+                be trained on, or not.
+        """
+        counted = {TASK, *self.losses, *self.own_losses}
+        total = 0
+        for name, value in losses.items():
+            if name in counted or 'loss' in name:
+                total = total + value
+            elif value.requires_grad:
+                raise ValueError(
+                    f'{type(self).__name__}.loss returned {name!r}, which has '
+                    'a gradient and is none of its losses: add it to '
+                    "own_losses of the class, or give it a name with 'loss', "
+                    'to train on it; else log it with self.log(name, value)'
+                )
+        return total, OrderedDict(
+            {TOTAL: total, **losses, **self._diagnostics}
+        )
+
+    def log(self, name: str, value: Tensor | float) -> None:
+        """Have a number logged with this step's losses, and not trained on.
+
+        Args:
+            name: in the log and in TensorBoard.
+            value: one number, of any device.
+        Raises:
+            ValueError: if it is more than one number.
+        """
+        value = torch.as_tensor(value).detach()
+        if value.numel() != 1:
+            raise ValueError(
+                f'the diagnostic {name!r} is one number, got shape '
+                f'{tuple(value.shape)}; take its mean'
+            )
+        self._diagnostics[name] = value.reshape(()).float()
+
+    def counted(self, name: str, value: Tensor | dict) -> Tensor:
+        """What counts of the answer of a loss; the rest is logged.
+
+        Args:
+            name: of the loss, before what it logs: ``name/diagnostic``.
+            value: the weighted loss, or a dict with it as ``loss`` and with
+                diagnostics under other names.
+        """
+        if isinstance(value, Tensor):
+            return value
+        if not isinstance(value, dict) or 'loss' not in value:
+            raise ValueError(
+                f'losses.{name} returns a scalar tensor, or a dict with it as '
+                f"'loss' and diagnostics besides; got {type(value).__name__}"
+                + (f' with {sorted(value)}' if isinstance(value, dict) else '')
+            )
+        for key, diagnostic in value.items():
+            if key != 'loss':
+                self.log(f'{name}/{key}', diagnostic)
+        return value['loss']
 
     def extract_feat(self, inputs: Tensor, **kwargs: Any) -> Any:
         """The student's features, as ``ImageClassifier.extract_feat``."""

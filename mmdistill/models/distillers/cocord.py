@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mmdistill.models.distillers.base import TASK
 from mmdistill.models.distillers.offline import OfflineDistiller
-from mmdistill.models.distillers.pair import TASK
 from mmdistill.models.distillers.wiring import refuse_first_stage
 from mmdistill.models.losses.infonce import InfoNCELoss
 from mmdistill.models.losses.prediction import PredictionLoss
@@ -38,8 +38,12 @@ class CoCoRD(OfflineDistiller):
     head, the teacher's head one of the student's head: `MomentumUpdateHook`
     moves them. Where the two features differ in width, the teacher's head is
     random and stays so (m_c = 1 in the paper). Both views of a network go
-    through it in one batch. Further losses compare student and teacher on the
-    second view (on the first if ``symmetric=False``).
+    through it in one batch.
+
+    Further losses, and then the task too, look at one view, as in the
+    benchmark, where all losses see the same image: at the second, which the
+    teacher sees anyway, and with ``symmetric=False``, where the student sees
+    only the first, at the first.
 
     Paper: Contrastive Consistent Representation Distillation
     (seed 001_02abce66d45175a2.txt), section 3, Fig. 2. The heads' layers are
@@ -53,19 +57,25 @@ class CoCoRD(OfflineDistiller):
         temperature: of the contrastive loss; 0.1 for CIFAR, 0.07 for
             ImageNet.
         contrastive_weight, prediction_weight, task_weight: lambda_ctr,
-            lambda_pred and lambda_cls.
+            lambda_pred and lambda_cls. With a task_weight of 0 the student's
+            classifier learns nothing: judge the features (`LinearProbe`).
         symmetric: predict in both directions; one only on ImageNet.
-        contrastive_encoder: who fills the dictionary, 'teacher' or
-            'slow_student'; None leaves the contrastive loss out (Table 5).
+        contrastive_encoder: whose keys are the positives and fill the
+            dictionary, 'teacher' or 'slow_student'; None leaves the
+            contrastive loss out (lambda_ctr = 0 of Table 7). Option F of
+            Table 5, no contrastive encoder but a dictionary of the cognate
+            encoder's keys, is 'slow_student' for both encoders.
         cognate_encoder: who is predicted, 'slow_student' or 'teacher'; None
-            leaves the prediction out.
+            leaves the prediction out (option E of Table 5).
         losses, kwargs: as of `OfflineDistiller`.
     Raises:
-        ValueError: for unknown encoders, or batches without two views.
+        ValueError: for unknown encoders, a loss named as one of its own, or
+            batches without two views.
     Config:
         model=dict(type='CoCoRD', student=..., teacher=...)
     """
 
+    own_losses = ('contrastive', 'prediction')
     momentum_copies = ('teacher_head', 'slow_student', 'slow_head')
 
     def __init__(
@@ -153,11 +163,10 @@ class CoCoRD(OfflineDistiller):
 
         losses = {}
         if self.task_weight:
+            # On the image that further losses see, too.
+            seen = student[-1 if self.losses else 0]
             losses[TASK] = self.task_weight * self.task_loss(
-                student[0].logits,
-                data_samples,
-                fields.get('label'),
-                student[0].feature,
+                seen.logits, data_samples, fields.get('label'), seen.feature
             )
         if self.contrastive_encoder is not None:
             key = keys[self.contrastive_encoder][0]

@@ -50,7 +50,8 @@ class OnlineDistiller(FrozenTeacher, PairDistiller):
     with it (MCL-OKD + KD in the paper's Table 4).
 
     In predictions of a model that was trained or loaded with its peers, every
-    sample has ``peer_scores``, (M, K) logits, which `PeerAccuracy` reads.
+    sample has ``peer_scores``, (M, K) logits, which `PeerAccuracy` reads, and
+    ``ensemble_scores``, (K,), if a loss has an ensemble of its own (ONE).
 
     Paper: Multi-view Contrastive Learning for Online Knowledge Distillation
     (seed 004_3f53bd953af4039d.txt), section 3, Fig. 1.
@@ -264,8 +265,9 @@ class OnlineDistiller(FrozenTeacher, PairDistiller):
         for name in self._among:
             loss = self.losses[name]
             tensors = logits if loss.level == 'logits' else features
-            losses[name] = in_full_precision(
-                loss, tensors, **self._needed(name, fields)
+            losses[name] = self.counted(
+                name,
+                in_full_precision(loss, tensors, **self._needed(name, fields)),
             )
         if self._taught:
             teacher = self._target([inputs])
@@ -284,12 +286,22 @@ class OnlineDistiller(FrozenTeacher, PairDistiller):
         with self._sharing() as made:
             student = self._read_student(images)
             peers = [*self._read_others(images), student]
-            if made is None:
-                return peers, torch.cat([p.feature for p in peers], dim=1)
-            if self.shared_gradient == 'mean' and made.map.requires_grad:
+            if (
+                made is not None
+                and self.shared_gradient == 'mean'
+                and made.map.requires_grad
+            ):
                 count = len(peers)  # alone: the hook must not hold the graph
                 made.map.register_hook(lambda gradient: gradient / count)
-            return peers, made.map.flatten(2).mean(dim=2)
+            features = [peer.feature for peer in peers]
+            return peers, self._shared(made, features)
+
+    @staticmethod
+    def _shared(made: Any | None, features: Sequence[Tensor]) -> Tensor:
+        """(N, shared_dim): of branches the shared map's means."""
+        if made is None:
+            return torch.cat(list(features), dim=1)
+        return made.map.flatten(2).mean(dim=2)
 
     def _sharing(self) -> AbstractContextManager:
         """While it lasts, the student's shared stages run for branches too."""
@@ -321,14 +333,25 @@ class OnlineDistiller(FrozenTeacher, PairDistiller):
             lambda module, args, output: logits.append(output)
         )
         try:
-            with self._sharing():
+            with (
+                self._sharing() as made,
+                self._read_student.feature_seen() as seen,
+            ):
                 samples = self.student(inputs, data_samples, mode='predict')
                 others = self._read_others(inputs)
+                features = [*(peer.feature for peer in others), seen[-1]]
+                shared = self._shared(made, features)
         finally:
             handle.remove()
-        scores = torch.stack([*(peer.logits for peer in others), *logits], 1)
-        for sample, score in zip(samples, scores, strict=True):
-            sample.set_field(score, 'peer_scores')
+        logits = [*(peer.logits for peer in others), *logits]
+        fields = dict(peer_scores=torch.stack(logits, dim=1))
+        for name in self._among:
+            if hasattr(self.losses[name], 'ensemble'):
+                own = self.losses[name].ensemble(logits, shared)
+                fields['ensemble_scores'] = own
+        for name, scores in fields.items():
+            for sample, score in zip(samples, scores, strict=True):
+                sample.set_field(score, name)
         return samples
 
     def _check_student_keys(self, state_dict: dict, prefix: str, *_) -> None:

@@ -56,12 +56,16 @@ class OSS(BaseDistiller):
             ``in_dim`` is filled in. None leaves it out.
         queue_size: rows kept of each of the two full crops; 0 for none. They
             take part once the queue is full; `QueueHook` delays them.
+        prototype_norm: how prototypes keep the length 1. 'copy' sets their
+            rows to it before every step and scores with them as they are,
+            as SwAV's code; 'graph' divides within the graph, so that their
+            gradient has no part along them.
         input_size: (C, H, W) of a full crop.
         data_preprocessor, init_cfg: as of `BaseDistiller`.
     Raises:
         ValueError: if the student has no prototypes, the embeddings differ in
-            width, a head has no dropout to make views, or a classifier has no
-            teacher.
+            width, a head has no dropout to make views, a classifier has no
+            teacher, or prototype_norm is unknown.
     Config:
         model=dict(type='OSS', student=..., teacher=...,
                    feature_classifier=dict(type='FeatureClassifier')),
@@ -70,6 +74,7 @@ class OSS(BaseDistiller):
 
     #: There are no labels to learn from.
     task_weight = 0.0
+    own_losses = ('teacher', 'student', 'classifier')
 
     def __init__(
         self,
@@ -79,10 +84,17 @@ class OSS(BaseDistiller):
         dropout_views: bool = True,
         feature_classifier: dict | None = None,
         queue_size: int = 3840,
+        prototype_norm: str = 'copy',
         input_size: Sequence[int] = (3, 32, 32),
         data_preprocessor: dict | nn.Module | None = None,
         init_cfg: dict | None = None,
     ) -> None:
+        if prototype_norm not in ('copy', 'graph'):
+            raise ValueError(
+                "model.prototype_norm is 'copy' (set to length 1 before each "
+                "step) or 'graph' (divided in the graph), got "
+                f'{prototype_norm!r}'
+            )
         super().__init__(student, data_preprocessor, init_cfg)
         self.data_preprocessor = ViewsPreprocessor(self.data_preprocessor)
         self.teacher = None if teacher is None else _build(teacher)
@@ -95,6 +107,7 @@ class OSS(BaseDistiller):
                 self.teacher, 'model.teacher'
             )
         width = self._check_widths(input_size)
+        self.student.prototypes.divides = prototype_norm == 'graph'
         self.dropout_views = dropout_views
         if dropout_views:
             for name, model in self._models().items():
@@ -178,6 +191,8 @@ class OSS(BaseDistiller):
                 f'first size in {len(inputs)} views; use dict(type='
                 "'MultiCrop', num_global=2, ...) in train_pipeline"
             )
+        if self.training and not self.student.prototypes.divides:
+            self.student.prototypes.set_unit_length()
         views = dict(student=self._views(self._read_student, inputs))
         if self.teacher is not None:
             views = dict(

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmdistill.models.distillers.base import TOTAL, BaseDistiller
+from mmdistill.models.distillers.base import TASK, TOTAL, BaseDistiller
 from mmdistill.models.distillers.preprocessor import (
     PairPreprocessor,
     ViewsPreprocessor,
@@ -21,6 +21,7 @@ from mmdistill.models.distillers.wiring import (
     remembered_widths,
     wants_maps,
 )
+from mmdistill.models.losses.base import DistillLoss
 from mmdistill.models.representation import (
     Representation,
     RepresentationReader,
@@ -28,8 +29,6 @@ from mmdistill.models.representation import (
 )
 from mmdistill.ops import after_backward, full_precision
 from mmdistill.registry import MODELS
-
-TASK = 'task'
 
 
 class PairDistiller(BaseDistiller):
@@ -108,6 +107,9 @@ class PairDistiller(BaseDistiller):
                 name, cfg, student, teacher
             )
             check_needs(name, self.losses[name], self._edges[name], memories)
+        for loss in self.losses.values():
+            if isinstance(loss, DistillLoss):
+                loss.connect(self.losses)
         check_stages(self.losses)
         for i, side in enumerate((student, teacher)):
             side.reader.numbers = tuple(
@@ -138,16 +140,18 @@ class PairDistiller(BaseDistiller):
         )
 
     def _check_names(self, losses: dict) -> None:
-        if not losses and not self.task_weight:
+        if not (losses or self.task_weight or self.own_losses):
             raise ValueError(
                 'model.losses is empty and model.task_weight is '
                 '0: there is nothing to learn'
             )
-        taken = {TOTAL, TASK} & set(losses)
+        reserved = {TOTAL, TASK, *self.own_losses}
+        taken = reserved & set(losses)
         if taken:
             raise ValueError(
-                f'a loss may not be named {sorted(taken)}: the '
-                'log uses it; rename it in model.losses'
+                f'a loss may not be named {sorted(taken)}: '
+                f'{type(self).__name__} logs {sorted(reserved)} itself; '
+                'rename it in model.losses'
             )
 
     # One step ---------------------------------------------------------------
@@ -218,7 +222,9 @@ class PairDistiller(BaseDistiller):
     ) -> Tensor:
         loss = self.losses[name]
         s, t = self._select(name, student, teacher)
-        value = in_full_precision(loss, s, t, **self._needed(name, fields))
+        value = self.counted(
+            name, in_full_precision(loss, s, t, **self._needed(name, fields))
+        )
         if self.training and hasattr(loss, 'remember'):
             rows = loss.remember(s, t)
             after_backward(value, lambda: self._enqueue(rows))

@@ -13,7 +13,11 @@ from mmengine.logging import MMLogger, print_log
 from mmengine.runner.checkpoint import _load_checkpoint
 from torch import Tensor, nn
 
-from mmdistill.engine.checkpoint import load_strictly, state_dict_of
+from mmdistill.engine.checkpoint import (
+    classes_of,
+    load_strictly,
+    state_dict_of,
+)
 from mmdistill.models.distillers.base import _build
 from mmdistill.models.distillers.preprocessor import PairPreprocessor
 from mmdistill.models.pretrained import weights_of
@@ -30,7 +34,11 @@ class FrozenTeacher:
     Attributes:
         teacher: the model, or None.
         teacher_ckpt: its weights.
+        teacher_classes: names of the classes in its file; None if the file
+            does not tell, or was not read yet.
     """
+
+    teacher_classes: tuple[str, ...] | None = None
 
     def _take_teacher(
         self, teacher: dict | nn.Module | None, ckpt: str | None
@@ -48,7 +56,8 @@ class FrozenTeacher:
         """Load the teacher's file if that was not done yet."""
         if self._teacher_ready:
             return
-        load_teacher(self.teacher, self.teacher_ckpt)
+        meta = load_teacher(self.teacher, self.teacher_ckpt)
+        self.teacher_classes = classes_of(meta)
         freeze(self.teacher)
         self._teacher_ready = True
 
@@ -104,7 +113,7 @@ def is_missing_file(ckpt: str | None) -> bool:
     )
 
 
-def load_teacher(teacher: nn.Module, ckpt: str | None) -> None:
+def load_teacher(teacher: nn.Module, ckpt: str | None) -> dict | None:
     """Give the teacher its weights, all of them or none.
 
     Takes a checkpoint of the teacher itself, one of a distiller whose student
@@ -115,6 +124,8 @@ def load_teacher(teacher: nn.Module, ckpt: str | None) -> None:
     (InceptionV3's ``AuxLogits``). Without a file the teacher's ``init_cfg``
     decides.
 
+    Returns:
+        ``meta`` of the file, if it has any.
     Raises:
         FileNotFoundError: if there is no such file.
         CheckpointError: if the file is damaged, is no checkpoint, or holds
@@ -126,13 +137,14 @@ def load_teacher(teacher: nn.Module, ckpt: str | None) -> None:
         logger.setLevel(logging.WARNING)  # it lists every tensor
         teacher.init_weights()
         logger.setLevel(level)
-        return
+        return None
     if is_missing_file(ckpt):
         raise FileNotFoundError(
             f'the teacher checkpoint {ckpt!r} does not exist; train the '
             'teacher first or set model.teacher_ckpt to its checkpoint'
         )
-    state = state_dict_of(_load_checkpoint(ckpt, map_location='cpu'), ckpt)
+    checkpoint = _load_checkpoint(ckpt, map_location='cpu')
+    state = state_dict_of(checkpoint, ckpt)
     state = weights_of(state, 'student')
     state = _of_a_classifier(state, teacher)
     if getattr(teacher, 'prototypes', teacher) is None:
@@ -145,6 +157,8 @@ def load_teacher(teacher: nn.Module, ckpt: str | None) -> None:
         _advice(teacher, state),
         whole=True,
     )
+    meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
+    return meta if isinstance(meta, dict) else None
 
 
 def fingerprint(teacher: nn.Module) -> str:

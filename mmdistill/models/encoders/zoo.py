@@ -45,28 +45,39 @@ def swav_resnet50(num_prototypes: int = 3000) -> dict:
     )
 
 
-def dino_resnet50(num_prototypes: int = 65536) -> dict:
-    """ResNet-50 of DINO: a 3-layer head to 256.
+def dino_resnet50(num_prototypes: int = 60000) -> dict:
+    """ResNet-50 of DINO, as published: a 2-layer head with BatchNorm to 256.
+
+    Its last layer is not weight-normalised, so prototypes have lengths.
 
     Paper: Caron et al., Emerging Properties in Self-Supervised Vision
-    Transformers, ICCV 2021, section 3.1.
+    Transformers, ICCV 2021; the sizes are those of the full checkpoint of its
+    released code.
     """
-    return _encoder(
+    cfg = _encoder(
         backbone=dict(type='ResNet', depth=50),
         neck=dict(type='GlobalAveragePooling'),
-        head=_DINO_HEAD,
+        head=dict(
+            hidden_dim=4096,
+            out_dim=256,
+            num_layers=2,
+            batch_norm=True,
+            activation='GELU',
+        ),
         num_prototypes=num_prototypes,
     )
+    cfg['prototypes']['weight_norm'] = True
+    return cfg
 
 
 def dino_deit_small(num_prototypes: int = 65536) -> dict:
-    """DeiT-S/16 of DINO: the class token, then the head of its ResNet-50.
+    """DeiT-S/16 of DINO: the class token, then a 3-layer head to 256.
 
     Images of other sizes than 224 pass through too. MMPretrain then resizes
     the position embedding to the size exactly, DINO's code by a factor that
     is 0.1 patch larger, so features differ slightly from the authors'.
 
-    Paper: as of `dino_resnet50`.
+    Paper: as of `dino_resnet50`, section 3.1.
     """
     return _encoder(
         backbone=dict(
@@ -82,7 +93,7 @@ def dino_deit_small(num_prototypes: int = 65536) -> dict:
             out_type='cls_token',
         ),
         neck=None,
-        head=_DINO_HEAD,
+        head=_DINO_VIT_HEAD,
         num_prototypes=num_prototypes,
     )
 
@@ -98,7 +109,7 @@ ENCODER_ZOO: dict[str, Callable[..., dict]] = {
     )
 }
 
-_DINO_HEAD = dict(
+_DINO_VIT_HEAD = dict(
     hidden_dim=2048,
     out_dim=256,
     num_layers=3,

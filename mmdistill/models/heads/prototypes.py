@@ -15,8 +15,9 @@ class PrototypeHead(nn.Module):
     """Similarity of embeddings to trained unit vectors: (N, D) to (N, K).
 
     scores = x w^T with every row of w divided by its length, so that for
-    L2-normalised x they are cosines. The gradient goes through the division.
-    Computed in float32: losses divide scores by temperatures such as 0.04.
+    L2-normalised x they are cosines. The gradient goes through the division,
+    unless a scheme keeps the rows at length 1 itself (``divides``). Computed
+    in float32: losses divide scores by temperatures such as 0.04.
 
     Paper: Caron et al., SwAV, NeurIPS 2020, section 3; Caron et al., DINO,
     ICCV 2021, section 3.1 (weight-normalised last layer).
@@ -44,9 +45,23 @@ class PrototypeHead(nn.Module):
             if weight_norm
             else None
         )
+        #: Whether training divides, too. `OSS` turns it off and calls
+        #: `set_unit_length` before every step, as SwAV's code does; the
+        #: gradient then has a part along the row.
+        self.divides = True
+
+    @torch.no_grad()
+    def set_unit_length(self) -> None:
+        """Give every row the length 1, in place."""
+        self.weight.copy_(F.normalize(self.weight))
 
     @full_precision
     def forward(self, x: Tensor) -> Tensor:
+        if self.training and not self.divides:
+            weight = self.weight
+            if self.scale is not None:
+                weight = weight * self.scale
+            return F.linear(x, weight)
         length = self.weight.norm(dim=1, keepdim=True).clamp_min(1e-12)
         # The (K, 1) factors first: of (K, D) there is one copy only.
         factor = 1 / length if self.scale is None else self.scale / length

@@ -12,11 +12,9 @@ from mmdistill.models.losses.dml import DMLLoss
 from mmdistill.models.losses.ensemble_kd import EnsembleKDLoss
 from mmdistill.models.losses.fsp import FSPLoss
 from mmdistill.models.losses.ft import FTLoss
-from mmdistill.models.losses.gckt import GCKTLoss
 from mmdistill.models.losses.hint import HintLoss
 from mmdistill.models.losses.infonce import InfoNCELoss
 from mmdistill.models.losses.kd import KDLoss
-from mmdistill.models.losses.lckt import LCKTLoss
 from mmdistill.models.losses.mcl import MCLLoss
 from mmdistill.models.losses.nst import NSTLoss
 from mmdistill.models.losses.okddip import OKDDipLoss
@@ -32,6 +30,7 @@ from mmdistill.models.losses.seed import SEEDLoss
 from mmdistill.models.losses.sp import SPLoss
 from mmdistill.models.losses.swapped_prediction import SwappedPredictionLoss
 from mmdistill.models.losses.vid import VIDLoss
+from mmdistill.models.losses.wcord import GCKTLoss, LCKTLoss
 
 __all__ = [
     'ABLoss',

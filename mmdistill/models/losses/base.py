@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from torch import nn
@@ -12,6 +13,10 @@ class DistillLoss(nn.Module):
     ``forward(student, teacher, **needed)`` that returns a weighted scalar.
     ``student`` and ``teacher`` are that level's tensors: for ``maps`` two
     equally long tuples of (N, C, H, W), else two (N, D).
+
+    What should be seen and not trained on is returned beside the loss, as
+    ``dict(loss=weighted, agreement=...)``: ``loss`` counts, every other entry
+    is one number and is logged as ``<name of the loss>/agreement``.
 
     Args:
         loss_weight: factor on the returned value.
@@ -33,6 +38,12 @@ class DistillLoss(nn.Module):
     def __init__(self, loss_weight: float = 1.0) -> None:
         super().__init__()
         self.loss_weight = loss_weight
+
+    def connect(self, losses: Mapping[str, nn.Module]) -> None:
+        """Called once when all losses of a method are built, by their names.
+
+        A loss that uses parts of another one takes them here.
+        """
 
     def extra_repr(self) -> str:
         return f'loss_weight={self.loss_weight}'

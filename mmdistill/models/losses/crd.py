@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -42,7 +44,8 @@ class CRDLoss(DistillLoss):
             them in.
         embed_dim: width of the embeddings.
         num_samples: n, length of the training set; learnt from it if None.
-        num_negatives: K, drawn for each sample, with replacement.
+        num_negatives: K, drawn for each sample; with replacement, see
+            `InstanceBank.draw_negatives`.
         temperature: T, dimensionless.
         momentum: fraction of a bank's row kept when its sample is seen.
         exclude_class: draw negatives from other classes only; False needs no
@@ -66,6 +69,10 @@ class CRDLoss(DistillLoss):
 
     level = 'feature'
     needs = ('sample_idx', 'label')
+    #: How a feature becomes an embedding, built with the two widths.
+    embedding: ClassVar[type[nn.Module]] = Embedding
+    #: Whether embeddings, and so the banks' rows, have length 1.
+    unit_rows: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -86,11 +93,11 @@ class CRDLoss(DistillLoss):
             self.needs = ('sample_idx',)
         self.num_negatives = num_negatives
         self.temperature = temperature
-        self.embed_student = Embedding(student_dim, embed_dim)
-        self.embed_teacher = Embedding(teacher_dim, embed_dim)
+        self.embed_student = self.embedding(student_dim, embed_dim)
+        self.embed_teacher = self.embedding(teacher_dim, embed_dim)
         self.queue_size = queue_size
         if queue_size is None:
-            bank = num_samples, embed_dim, momentum, bank_dtype
+            bank = num_samples, embed_dim, momentum, bank_dtype, self.unit_rows
             self.bank_student = InstanceBank(*bank)
             self.bank_teacher = InstanceBank(*bank)
         else:
@@ -166,11 +173,16 @@ class CRDLoss(DistillLoss):
         )
         scores = []
         for anchors, positives, queue in sides:
-            positive = (anchors * positives).sum(1) / self.temperature
+            positive = self._pair_score(anchors, positives)
             negative = self._scores(anchors, queue.features)
             negative = negative.masked_fill(same, -torch.inf)
-            scores.append(torch.cat([positive[:, None], negative], dim=1))
+            scores.append(torch.cat([positive, negative], dim=1))
         return scores
+
+    def _pair_score(self, anchors: Tensor, positives: Tensor) -> Tensor:
+        """<u, v> / T of each row's pair: (N, 1)."""
+        score = (anchors * positives).sum(dim=1, keepdim=True)
+        return score / self.temperature
 
     def _scores(self, anchors: Tensor, rows: Tensor) -> Tensor:
         """<M_j, v> / T of all rows j of a memory M: (N, len(M))."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 
 import torch.nn.functional as F
@@ -16,17 +17,22 @@ class HintLoss(DistillLoss):
     """Regress the teacher's intermediate map from the student's (FitNets).
 
     mean (r(f_s) - f_t)^2 over all elements, r a trained 1x1 convolution with
-    bias; summed over maps if several are chosen. The reference code of the
-    CIFAR-100 tables has a batch norm and a ReLU behind the convolution.
+    bias; summed over maps if several are chosen. With ``batch_norm_relu`` a
+    BatchNorm and a ReLU follow the convolution, as in the reference code
+    (``ConvReg`` of https://github.com/HobbitLong/RepDistiller), which gave the
+    CIFAR-100 tables.
 
     Paper: Romero et al., FitNets: Hints for Thin Deep Nets, ICLR 2015, eq. 3
     as a mean and without its 1/2, trained together with the task and not in a
-    stage of its own.
+    stage of its own. Where two maps differ in size, the reference's regressor
+    has strides; here the larger map is pooled.
 
     Args:
         student_channels, teacher_channels: widths of the chosen maps; the
             distiller fills them in. A number stands for one map.
         regressor: False compares the maps channel by channel.
+        batch_norm_relu: the regressor is the reference code's. A ReLU cannot
+            give negative numbers: leave it out for maps from before one.
         maps: which maps are compared, see `DistillLoss.maps`.
         loss_weight: factor on the loss; 100 in the CIFAR-100 tables.
     Shape:
@@ -34,9 +40,10 @@ class HintLoss(DistillLoss):
         sizes the larger is pooled. Returns ().
     Raises:
         ValueError: if the channels do not pair up, or differ without a
-            regressor.
+            regressor, or batch_norm_relu has no regressor.
     Config:
-        losses=dict(hint=dict(type='HintLoss', loss_weight=100.0))
+        losses=dict(hint=dict(type='HintLoss', batch_norm_relu=True,
+                              loss_weight=100.0))
     """
 
     level = 'maps'
@@ -46,6 +53,7 @@ class HintLoss(DistillLoss):
         student_channels: int | Sequence[int],
         teacher_channels: int | Sequence[int],
         regressor: bool = True,
+        batch_norm_relu: bool = False,
         maps: str | Sequence[int] = (2,),
         loss_weight: float = 1.0,
     ) -> None:
@@ -59,8 +67,14 @@ class HintLoss(DistillLoss):
                 f'teacher_channels={teacher_channels}; set regressor=True, '
                 'or maps to some with equal channels'
             )
+        if batch_norm_relu and not regressor:
+            raise ValueError(
+                'HintLoss with batch_norm_relu=True normalises what the '
+                'regressor gives, but regressor=False; set one of the two '
+                'otherwise'
+            )
         self.regressors = nn.ModuleList(
-            nn.Conv2d(s, t, kernel_size=1) if regressor else nn.Identity()
+            _regressor(s, t, batch_norm_relu) if regressor else nn.Identity()
             for s, t in pairs
         )
 
@@ -75,6 +89,16 @@ class HintLoss(DistillLoss):
             s, t = match_sizes(s, t)
             loss = loss + F.mse_loss(regressor(s), t)
         return self.loss_weight * loss
+
+
+def _regressor(
+    in_channels: int, out_channels: int, batch_norm_relu: bool
+) -> nn.Module:
+    conv = nn.Conv2d(in_channels, out_channels, kernel_size=1)
+    if not batch_norm_relu:
+        return conv
+    bn, relu = nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True)
+    return nn.Sequential(OrderedDict(conv=conv, bn=bn, relu=relu))
 
 
 def channel_pairs(

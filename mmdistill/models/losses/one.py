@@ -25,6 +25,9 @@ class ONELoss(PeerLoss):
     the branches share. Separate networks share none: the gate then sees their
     features side by side (our choice; the paper has branches only).
 
+    z_e is the method's ensemble, also when it is tested: `OnlineDistiller`
+    hands it to `PeerAccuracy`.
+
     Paper: Zhu et al., Knowledge Distillation by On-the-Fly Native Ensemble,
     NeurIPS 2018.
 
@@ -64,12 +67,22 @@ class ONELoss(PeerLoss):
     def forward(
         self, peers: Sequence[Tensor], label: Tensor, shared: Tensor
     ) -> Tensor:
-        gate = self.gate(shared).softmax(dim=1)
-        ensemble = (gate[:, :, None] * torch.stack(list(peers), 1)).sum(dim=1)
+        ensemble = self.ensemble(peers, shared)
         taught = sum(
             self.divergence(peer, ensemble.detach()) for peer in peers
         )
         return self.loss_weight * (_cross_entropy(ensemble, label) + taught)
+
+    @full_precision
+    def ensemble(self, peers: Sequence[Tensor], shared: Tensor) -> Tensor:
+        """The gated ensemble's logits z_e.
+
+        Shape:
+            peers: (N, K) logits of each peer; shared: (N, shared_dim);
+            returns (N, K).
+        """
+        gate = self.gate(shared).softmax(dim=1)
+        return (gate[:, :, None] * torch.stack(list(peers), 1)).sum(dim=1)
 
 
 def _cross_entropy(scores: Tensor, label: Tensor) -> Tensor:

@@ -19,6 +19,10 @@ class PeerLoss(DistillLoss):
     may leave out: ``num_peers``, ``feature_dim`` (the widths D_m) and
     ``shared_dim`` (C).
 
+    One whose ensemble is not the mean of the peers' logits says which it is
+    by a method ``ensemble(logits, shared)``, (N, K): `PeerAccuracy` reports
+    it.
+
     Args:
         loss_weight: factor on the returned value.
     """

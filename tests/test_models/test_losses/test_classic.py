@@ -272,3 +272,40 @@ def test_kd_with_certain_targets():
     torch.testing.assert_close(value, torch.tensor(2.0).log())
     with pytest.raises(ValueError, match='sinkhorn'):
         KDLoss(assignment='argmax')
+
+
+def test_hint_regressor_of_the_reference():
+    """BatchNorm and ReLU follow the convolution; without one, a refusal."""
+    loss_module = HintLoss(4, 6, batch_norm_relu=True)
+    layers = [type(layer).__name__ for layer in loss_module.regressors[0]]
+    assert layers == ['Conv2d', 'BatchNorm2d', 'ReLU']
+    with pytest.raises(ValueError, match='batch_norm_relu=True.*regressor'):
+        HintLoss(4, 4, regressor=False, batch_norm_relu=True)
+
+
+@pytest.mark.parametrize('form', ['neighbour', 'kernel'])
+@pytest.mark.parametrize('embed', ['student', 'both'])
+def test_cc_alone_solves_only_the_reference_form(form, embed):
+    """Its own parts, on fixed and unrelated features of both networks."""
+    torch.manual_seed(0)
+    student, teacher = torch.randn(2, 128, 16)
+    loss_module = CCLoss(16, 16, form=form, embed=embed)
+    first = loss_module(student, teacher).item()
+    optimizer = torch.optim.Adam(loss_module.parameters(), 0.01)
+    for _ in range(200):
+        optimizer.zero_grad()
+        loss = loss_module(student, teacher)
+        loss.backward()
+        optimizer.step()
+    if embed == 'both':
+        assert loss < 0.01 * first
+    elif form == 'kernel':
+        assert loss > 0.1 * first
+    else:  # no smaller than the best linear guess leaves: no constant
+        spread = torch.nn.functional.normalize(teacher).abs()
+        assert loss > 0.3 * (spread[:-1] * spread[1:]).sum(1).mean()
+
+
+def test_cc_knows_which_sides_are_embedded():
+    with pytest.raises(ValueError, match="embed='both' and 'student'"):
+        CCLoss(4, 4, embed='teacher')

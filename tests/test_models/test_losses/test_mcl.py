@@ -1,5 +1,7 @@
 """MCLLoss: golden numbers, both patterns, wrong input."""
 
+import itertools
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -109,7 +111,9 @@ def by_hand(loss, features, index, negatives):
                 continue
             rows = bank.features[samples]
             p = ((rows * view[:, None]).sum(2) / loss.temperature).exp()
-            p = p / (p.mean() * len(bank)).detach()
+            own = loss.normalizer == 'sample'
+            mean = p.mean(dim=1, keepdim=True) if own else p.mean()
+            p = p / (mean * len(bank)).detach()
             total = total + noise_contrastive(p, len(bank), p.shape[1] - 1)
     return total
 
@@ -117,10 +121,13 @@ def by_hand(loss, features, index, negatives):
 @pytest.mark.parametrize('scores', [1, 400, 2**26])
 @pytest.mark.parametrize('pattern', ['full', 'core'])
 @pytest.mark.parametrize('num_peers', [2, 4])
-def test_by_hand(num_peers, pattern, scores, monkeypatch):
+@pytest.mark.parametrize('normalizer', ['batch', 'sample'])
+def test_by_hand(normalizer, num_peers, pattern, scores, monkeypatch):
     """However many scores are there at a time."""
     monkeypatch.setattr('mmdistill.models.losses.mcl.SCORES', scores)
-    loss = small(num_peers, pattern=pattern, loss_weight=0.5).double()
+    loss = small(
+        num_peers, pattern=pattern, normalizer=normalizer, loss_weight=0.5
+    ).double()
     features, index = inputs(num_peers)
     features = [x.detach().double().requires_grad_() for x in features]
     negatives = torch.randint(40, (8, 5))
@@ -132,6 +139,43 @@ def test_by_hand(num_peers, pattern, scores, monkeypatch):
     found = torch.autograd.grad(value, parameters)
     for one, other in zip(found, wanted, strict=True):
         torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize('normalizer', ['batch', 'sample'])
+def test_gradients_are_the_numerical_ones(normalizer):
+    """Of each bank's, taken by hand, with Z held where it is."""
+    loss = small(normalizer=normalizer).double()
+    features, index = inputs(size=3)
+    features = [x.detach().double().requires_grad_() for x in features]
+    negatives = torch.randint(40, (3, 5))
+    seen = []
+    mean = loss._mean
+    loss._mean = lambda p: seen.append(mean(p)) or seen[-1]
+    loss(features, index, negatives=negatives)
+    fixed = itertools.cycle(seen)
+    loss._mean = lambda p: next(fixed)
+    assert torch.autograd.gradcheck(
+        lambda *x: loss(x, index, negatives=negatives), features
+    )
+
+
+def test_z_is_the_batch_s_or_each_sample_s_own():
+    """As in the authors' code, or as in equation 9."""
+    features, index = inputs()
+    negatives = torch.randint(40, (8, 5))
+
+    def gradient(loss, size):
+        some = [x[:size] for x in features]
+        value = loss(some, index[:size], negatives=negatives[:size])
+        return torch.autograd.grad(size * value, some)[0]
+
+    loss = small().eval()
+    batch, alone = gradient(loss, 8), gradient(loss, 1)
+    assert relative_error(batch[0], alone[0]) > 0.01
+    loss.normalizer = 'sample'
+    own = gradient(loss, 8)
+    torch.testing.assert_close(own[0], alone[0])
+    assert relative_error(batch, own) > 0.01
 
 
 def test_negatives_are_drawn_once_and_of_other_classes():
@@ -193,6 +237,7 @@ def test_bfloat16_banks():
     ('kwargs', 'message'),
     [
         (dict(pattern='star'), "pattern is one of .*got 'star'"),
+        (dict(normalizer='row'), "normalizer is one of .*got 'row'"),
         (dict(num_peers=1), 'num_peers >= 2 .* got num_peers=1'),
         (dict(feature_dim=None), 'OnlineDistiller fills .*feature_dim=None'),
         (dict(feature_dim=(6, 6)), r'num_peers=3, feature_dim=\(6, 6\)'),

@@ -33,17 +33,111 @@ def sides(loss, batch):
         yield bank.features[index], bank.features[negatives], v
 
 
-def test_spectral_norm_bounds_the_critic():
-    loss = GCKTLoss(**SIZES).double()
-    for _ in range(50):  # power iterations
-        loss.embed_student(torch.randn(2, 6).double())
-    loss.eval()
-    for embed in (loss.embed_student, loss.embed_teacher):
-        sigma = torch.linalg.matrix_norm(embed.weight, 2)
-        assert sigma < 1.2
-    assert abs(torch.linalg.matrix_norm(loss.embed_student.weight, 2) - 1) < (
-        1e-3
-    )
+def trained(steps=20, **kwargs):
+    """A loss after large steps on features of another scale each."""
+    torch.manual_seed(0)
+    loss = GCKTLoss(6, 9, num_samples=40, num_negatives=7, **kwargs).double()
+    optimizer = torch.optim.SGD(loss.parameters(), lr=10.0)
+    for step in range(steps):
+        scale = 10.0 ** (step % 5 - 2)
+        optimizer.zero_grad()
+        loss(
+            scale * torch.randn(8, 6).double(),
+            torch.randn(8, 9).double() / scale,
+            torch.randperm(40)[:8],
+        ).backward()
+        optimizer.step()
+    return loss
+
+
+@pytest.mark.parametrize('form', ['nce', 'wasserstein'])
+@pytest.mark.parametrize('embed_dim', [3, 128])
+def test_the_critic_is_1_lipschitz_at_every_scale(form, embed_dim):
+    """In each argument, as a function of the normalized feature."""
+    loss = trained(form=form, embed_dim=embed_dim)
+    for scale in (0.01, 0.1, 1.0, 10.0, 100.0):
+        h_t = loss.embed_teacher(scale * torch.randn(50, 9).double())
+        near = torch.randn(50, 6).double() * scale
+        far = near + scale * torch.logspace(-4, 1, 50)[:, None].double() * (
+            torch.randn(50, 6).double()
+        )
+        h_s = loss.embed_student(near), loss.embed_student(far)
+        for embedded in (h_t, *h_s):
+            assert embedded.norm(dim=1).max() <= 1 + 1e-12
+        g = [(h_t[:, None] * h).sum(2) for h in h_s]
+        distance = (F.normalize(near) - F.normalize(far)).norm(dim=1)
+        assert ((g[0] - g[1]).abs() <= distance * (1 + 1e-9)).all()
+        shorter = torch.minimum(near.norm(dim=1), far.norm(dim=1))
+        raw = (near - far).norm(dim=1) / shorter
+        assert ((g[0] - g[1]).abs() <= raw * (1 + 1e-9)).all()
+
+
+def test_nothing_behind_the_maps_cancels_the_bound():
+    """A shorter map makes smaller scores: CRD's would not change."""
+    loss = GCKTLoss(6, 9, embed_dim=5, num_samples=40).double()
+    x = torch.randn(4, 6).double()
+    before = loss.embed_student(x)
+    with torch.no_grad():
+        loss.embed_student.weight[1:] *= 0.01
+    after = loss.embed_student(x)
+    assert (after.norm(dim=1) < before.norm(dim=1)).all()
+
+
+def test_rows_of_the_banks_are_means_in_the_unit_ball():
+    loss = trained(steps=3)
+    for bank in (loss.bank_student, loss.bank_teacher):
+        length = bank.features.norm(dim=1)
+        assert (length <= 1).all()
+        assert ((length > 0) & (length < 0.99)).any()
+
+
+def test_the_best_critic_reaches_the_dual_in_closed_form():
+    """sup over bilinear 1-Lipschitz critics: the nuclear norm of the
+    difference of the joint's and the product's cross-covariance."""
+    torch.manual_seed(0)
+    n = 12
+    loss = GCKTLoss(
+        4, 4, 8, n, 1, momentum=0.0, form='wasserstein', exclude_class=False
+    ).double()
+    teacher = torch.randn(n, 4).double()
+    student = teacher @ torch.randn(4, 4).double()
+    index = torch.arange(n)
+    others = torch.stack([index[index != i] for i in range(n)])
+    s, t = F.normalize(student), F.normalize(teacher)
+    joint = s.t() @ t / n
+    product = sum(
+        torch.outer(s[i], t[j]) for i in range(n) for j in others[i]
+    ) / (n * (n - 1))
+    expected = torch.linalg.matrix_norm(joint - product, 'nuc')
+    optimizer = torch.optim.Adam(loss.parameters(), lr=0.01)
+    for _ in range(300):
+        optimizer.zero_grad()
+        value = loss(student, teacher, index, negatives=others)
+        value.backward()
+        optimizer.step()
+    torch.testing.assert_close(-value / 2, expected, rtol=0.03, atol=0)
+    assert -value / 2 <= expected * (1 + 1e-6)
+
+
+def test_its_gradient_is_not_that_of_crd(batch):
+    """On related features, after both losses' own parts have learned."""
+    torch.manual_seed(0)
+    sides = dict(student_dim=16, teacher_dim=16, num_samples=64)
+    gradients = []
+    teacher = torch.randn(64, 16).relu()
+    student = (teacher @ torch.randn(16, 16) / 4).relu().requires_grad_()
+    for kind in (CRDLoss, GCKTLoss):
+        torch.manual_seed(1)
+        loss = kind(**sides, num_negatives=32)
+        optimizer = torch.optim.Adam(loss.parameters(), lr=0.01)
+        for _ in range(150):
+            optimizer.zero_grad()
+            student.grad = None
+            loss(student, teacher, torch.arange(64)).backward()
+            optimizer.step()
+        gradients.append(student.grad)
+    cosine = F.cosine_similarity(*(g.flatten() for g in gradients), dim=0)
+    assert cosine < 0.95
 
 
 def test_wasserstein_by_hand(batch):
@@ -79,12 +173,11 @@ def test_unknown_form():
 
 def test_lckt_by_hand():
     torch.manual_seed(0)
-    loss = LCKTLoss(6, 9, embed_dim=5, epsilon=0.1, iterations=4).double()
+    loss = LCKTLoss(6, 9, epsilon=0.1, iterations=4).double()
     student = torch.randn(5, 6).double().requires_grad_()
     teacher = torch.randn(5, 9).double()
-    u = F.normalize(F.linear(student, *loss.embed_student.parameters()))
-    v = F.normalize(F.linear(teacher, *loss.embed_teacher.parameters()))
-    cost = 1 - u @ v.t()
+    u = F.normalize(F.linear(student, *loss.connector.parameters()))
+    cost = 1 - u @ F.normalize(teacher).t()
     kernel = (-cost.detach() / 0.1).exp()
     b = torch.ones(5).double()
     for _ in range(4):
@@ -97,6 +190,70 @@ def test_lckt_by_hand():
     torch.testing.assert_close(value, expected)
     grads = [torch.autograd.grad(x, student)[0] for x in (value, expected)]
     torch.testing.assert_close(*grads)
+
+
+def test_lckt_trains_nothing_of_the_teacher_side():
+    assert not list(LCKTLoss(6, 6).parameters())
+    shapes = [p.shape for p in LCKTLoss(6, 9).parameters()]
+    assert shapes == [(9, 6), (9,)]
+
+
+def test_lckt_takes_the_critic_without_training_it():
+    torch.manual_seed(0)
+    critic = GCKTLoss(6, 9, num_samples=40).double()
+    loss = LCKTLoss(6, 9, critic='gckt').double()
+    loss.connect({'gckt': critic, 'lckt': loss})
+    assert not list(loss.parameters()) and not loss.state_dict()
+    student = torch.randn(5, 6).double().requires_grad_()
+    teacher = torch.randn(5, 9).double()
+    value = loss(student, teacher)
+    u = F.normalize(critic.embed_student(student))
+    cost = 1 - u @ F.normalize(critic.embed_teacher(teacher)).t()
+    torch.testing.assert_close(value, (loss.plan(cost) * cost).sum())
+    value.backward()
+    assert student.grad.norm() > 0
+    assert critic.embed_student.weight.grad is None
+
+
+def test_lckt_names_the_critics_there_are():
+    loss = LCKTLoss(6, 9, critic='global')
+    losses = {'gckt': GCKTLoss(6, 9), 'lckt': loss}
+    with pytest.raises(ValueError, match=r"critic='global'.*\['gckt'\]"):
+        loss.connect(losses)
+
+
+@pytest.mark.parametrize('kind', ['zero', 'identical', 'one sample'])
+def test_lckt_of_degenerate_batches(kind):
+    torch.manual_seed(0)
+    loss = LCKTLoss(6, 9)
+    student, teacher = torch.randn(4, 6), torch.randn(4, 9)
+    if kind == 'zero':
+        student, teacher = student * 0, teacher * 0
+    elif kind == 'identical':
+        student, teacher = (x[:1].expand(4, -1) for x in (student, teacher))
+    else:
+        student, teacher = student[:1], teacher[:1]
+    student = student.clone().requires_grad_()
+    value = loss(student, teacher)
+    value.backward()
+    assert value.isfinite() and 0 <= value <= 2
+    assert student.grad.isfinite().all()
+
+
+@pytest.mark.parametrize('form', ['nce', 'wasserstein'])
+def test_gckt_of_a_queue_of_one_class(form):
+    """A batch of one class has no negative of another one."""
+    loss = GCKTLoss(6, 9, queue_size=8, form=form)
+    for _ in range(3):
+        student = torch.randn(4, 6).requires_grad_()
+        value = loss(
+            student,
+            torch.randn(4, 9),
+            torch.arange(4),
+            torch.zeros(4, dtype=torch.long),
+        )
+        value.backward()
+        assert value.isfinite() and student.grad.isfinite().all()
 
 
 def test_lckt_plan_has_uniform_marginals():

@@ -1,7 +1,7 @@
 _base_ = [
-    '../_base_/peers/convnet4_omniglot.py',
-    '../_base_/methods/dml.py',
-    '../_base_/datasets/omniglot_small_episodes.py',
+    '../_base_/peers/convnet4_thin_omniglot.py',
+    '../_base_/methods/mcl_okd_few_shot.py',
+    '../_base_/datasets/omniglot_korean_episodes.py',
     '../_base_/schedules/episodes_5e.py',
     '../_base_/runtime_episodes.py',
 ]
@@ -12,4 +12,4 @@ model = dict(
         head=dict(num_classes=_base_.data_preprocessor.num_classes),
     ),
 )
-train_dataloader = dict(sampler=dict(episodes=40))
+model['losses']['mcl']['num_negatives'] = 512  # of 800 drawings

@@ -1,0 +1,2 @@
+_base_ = './baseline_branch_resnet32_cifar100.py'
+model = dict(num_peers=6)

@@ -1,0 +1,3 @@
+# OSS without the feature classifier: KD-Drop of its Table 6.
+_base_ = './oss.py'
+model = dict(feature_classifier=None)

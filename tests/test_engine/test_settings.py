@@ -1,0 +1,149 @@
+"""Misspelt keys, and settings of a resumed run that are not its first."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from helpers import digits_config
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from mmdistill.engine.settings import check_keys, differences
+from mmdistill.registry import MODELS
+
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+
+
+@pytest.mark.parametrize(
+    'key, meant',
+    [('train_dataloder', 'train_dataloader'), ('custom_hook', 'custom_hooks'),
+     ('param_schedulers', 'param_scheduler'), ('optim_wraper', 'optim_wrap'),
+     ('val_evaluators', 'val_evaluator'), ('default_hook', 'default_hooks')],
+)  # fmt: skip
+def test_a_misspelt_key_is_an_error(key, meant):
+    with pytest.raises(KeyError, match=f'{key}.*did you mean .{meant}'):
+        check_keys(dict(model=dict(), **{key: 1}), 'a.py')
+
+
+def test_variables_of_ones_own_are_none():
+    names = ('lr', 'method', 'student', 'mode', 'train_pipeline', 'epochs',
+             'train_dataset', 'dataloader', 'img_norm_cfg')  # fmt: skip
+    check_keys(dict(model=dict(), **dict.fromkeys(names)), 'a.py')
+    with pytest.raises(KeyError, match='no `model`; did you mean.*modle'):
+        check_keys(dict(modle=dict()), 'a.py')
+
+
+def test_no_config_of_ours_is_refused():
+    """Every top-level name of every file, leaf or base."""
+    import ast
+
+    names = set()
+    for path in CONFIGS.rglob('*.py'):
+        for line in ast.parse(path.read_text()).body:
+            for target in getattr(line, 'targets', ()):
+                names.add(getattr(target, 'id', 'model'))
+    check_keys(dict.fromkeys(names | {'model'}), 'all of them')
+
+
+def test_differences():
+    old = dict(a=(1, 2), b=dict(c=[], d=0.0), e={})
+    assert differences(old, dict(a=[1, 2], b=dict(c=(), d=0.0), e={})) == {}
+    assert differences(old, dict(a=[1, 3], b=dict(d=0), e=dict(f=1))) == {
+        'a.1': (2, 3),
+        'b.c': ([], '(not set)'),
+        'b.d': (0.0, 0),
+        'e': ({}, '(not set)'),
+        'e.f': ('(not set)', 1),
+    }
+
+
+@pytest.fixture(scope='module')
+def stopped(tmp_path_factory):
+    """A run of one epoch with a schedule."""
+    folder = tmp_path_factory.mktemp('stopped')
+    teacher = MODELS.build(digits_config(folder).model.teacher)
+    torch.save(teacher.state_dict(), folder / 'teacher.pth')
+    options = {'train_cfg.max_epochs': 1}
+    Runner.from_cfg(config(folder, folder, **options)).train()
+    return folder
+
+
+def config(stopped, folder, **kwargs):
+    cfg = digits_config(folder)
+    cfg.model.teacher_ckpt = str(stopped / 'teacher.pth')
+    cfg.param_scheduler = [dict(type='MultiStepLR', milestones=[9], gamma=0.1)]
+    cfg.merge_from_dict(kwargs)
+    return cfg
+
+
+def resume(stopped, folder, **kwargs):
+    """The runner after it, and what it logged of settings."""
+    cfg = config(stopped, folder, resume=True, **kwargs)
+    cfg.load_from = str(stopped / 'epoch_1.pth')
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    logs = ''.join(path.read_text() for path in folder.rglob('*.log'))
+    return runner, logs
+
+
+def row(logs, key):
+    return next(x for x in logs.splitlines() if x.startswith(key)).split()[1:]
+
+
+def test_a_resume_says_what_is_in_force(stopped, tmp_path):
+    runner, logs = resume(
+        stopped,
+        tmp_path,
+        **{
+            'optim_wrapper.optimizer.lr': 0.5,
+            'param_scheduler.0.gamma': 0.2,
+            'model.losses.kd.temperature': 2.0,
+            'randomness.seed': 7,
+        },
+    )
+    (group,) = runner.optim_wrapper.param_groups
+    assert row(logs, 'optim_wrapper.optimizer.lr') == [
+        '0.05', '0.5', '0.05', '(kept)']  # fmt: skip
+    assert group['lr'] == 0.05
+    assert row(logs, 'param_scheduler.0.gamma')[2:] == ['0.1', '(kept)']
+    assert runner.param_schedulers[0].gamma == 0.1
+    assert row(logs, 'randomness.seed')[2:] == ['0', '(kept)']
+    assert runner.seed == 0
+    assert row(logs, 'model.losses.kd.temperature')[-1] == '2.0'
+    assert runner.model.losses['kd'].temperature == 2.0
+    assert row(logs, 'train_cfg.max_epochs') == ['1', '2', '2']
+
+
+def test_the_same_settings_need_no_word(stopped, tmp_path):
+    _, logs = resume(stopped, tmp_path, **{'train_cfg.max_epochs': 1})
+    assert 'other settings' not in logs
+
+
+@pytest.mark.parametrize(
+    'key, kind', [('optim_wrapper.optimizer', dict(type='Adam', lr=0.1)),
+                  ('param_scheduler.0', dict(type='ExponentialLR', gamma=1))],
+)  # fmt: skip
+def test_a_state_of_another_type_is_refused(stopped, tmp_path, key, kind):
+    cfg = config(stopped, tmp_path, resume=True)
+    if key == 'param_scheduler.0':
+        cfg.param_scheduler = [kind]
+    else:
+        cfg.optim_wrapper = dict(optimizer=kind)
+    cfg.load_from = str(stopped / 'epoch_1.pth')
+    with pytest.raises(ValueError, match=f'{key}.type was .* load_from'):
+        Runner.from_cfg(cfg).train()
+
+
+def test_the_stored_config_is_data(stopped, tmp_path):
+    """Code in it is not executed; the run goes on and says so."""
+    checkpoint = torch.load(stopped / 'epoch_1.pth', weights_only=False)
+    victim = tmp_path / 'executed'
+    checkpoint['meta']['cfg'] = f'open({str(victim)!r}, "w")'
+    path = tmp_path / 'epoch_1.pth'
+    torch.save(checkpoint, path)
+    cfg = config(stopped, tmp_path, resume=True, load_from=str(path))
+    assert isinstance(cfg, Config)
+    Runner.from_cfg(cfg).train()
+    assert not victim.exists()
+    logs = ''.join(p.read_text() for p in tmp_path.rglob('*.log'))
+    assert 'cannot be compared' in logs

@@ -1,0 +1,304 @@
+"""Every export of a run answers as the run did, image by image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from detection_data import TINY, detector
+from mmengine.config import Config
+from mmengine.runner import Runner
+from mmpretrain import ImageClassificationInferencer
+from PIL import Image
+
+from mmdistill.engine.checkpoint import load_file
+from mmdistill.engine.export.students import load_student
+
+MEAN, STD = [130.0, 90.0, 60.0], [50.0, 60.0, 70.0]  # unlike in every channel
+PIPELINE = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
+
+
+@pytest.fixture(scope='module')
+def images(tmp_path_factory) -> Path:
+    """Class folders of pictures whose class is their colour."""
+    folder = tmp_path_factory.mktemp('images')
+    draw = np.random.default_rng(0)
+    for split, count in (('train', 8), ('val', 5)):
+        for channel, name in enumerate(('red', 'green', 'blue')):
+            place = folder / split / name
+            place.mkdir(parents=True)
+            for i in range(count):
+                image = draw.integers(0, 160, (16, 24, 3), np.uint8)
+                image[..., channel] += np.uint8(80)
+                Image.fromarray(image).save(place / f'{i}.png')
+    return folder
+
+
+def loader(images, split):
+    return dict(
+        batch_size=8,
+        num_workers=0,
+        dataset=dict(
+            type='CustomDataset',
+            data_root=str(images),
+            data_prefix=split,
+            pipeline=PIPELINE,
+        ),
+        sampler=dict(type='DefaultSampler', shuffle=split == 'train'),
+    )
+
+
+RESNET = dict(type='ResNet', depth=18)
+CIFAR = dict(type='CIFARResNet', depth=8, widths=(4, 4, 8, 16))
+
+
+def classifier(backbone):
+    width = 512 if backbone is RESNET else 16
+    return dict(
+        type='ImageClassifier',
+        backbone=backbone,
+        neck=dict(type='GlobalAveragePooling'),
+        head=dict(type='LinearClsHead', num_classes=3, in_channels=width),
+    )
+
+
+def encoder(backbone):
+    return dict(
+        type='SelfSupervisedEncoder',
+        backbone=backbone,
+        neck=dict(type='GlobalAveragePooling'),
+        head=dict(type='ProjectionHead', hidden_dim=8, out_dim=4),
+    )
+
+
+def trained(folder, images, model, distilled, to_rgb, place):
+    """A run of one epoch: its runner, and the file of its student."""
+    if distilled:
+        loss = dict(type='KDLoss')
+        if model['type'] == 'SelfSupervisedEncoder':
+            loss = dict(type='RKDLoss')
+        model = dict(
+            type='OfflineDistiller',
+            student=model,
+            teacher=model,
+            task_weight=float(loss['type'] == 'KDLoss'),
+            losses=dict(compared=loss),
+            input_size=(3, 16, 24),
+        )
+    preprocessor = dict(mean=MEAN, std=STD, to_rgb=to_rgb)
+    cfg = dict(
+        default_scope='mmdistill',
+        experiment_name=folder.name,
+        work_dir=str(folder),
+        model=model,
+        train_dataloader=loader(images, 'train'),
+        train_cfg=dict(by_epoch=True, max_epochs=1),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)),
+        custom_hooks=[dict(type='ExportStudentHook')],
+        randomness=dict(seed=0),
+        log_level='WARNING',
+    )
+    if 'Encoder' not in str(model):
+        cfg.update(
+            val_dataloader=loader(images, 'val'),
+            val_cfg=dict(),
+            val_evaluator=dict(type='Accuracy'),
+        )
+    cfg['test_dataloader'] = loader(images, 'val')
+    cfg['test_cfg'], cfg['test_evaluator'] = {}, dict(type='Accuracy')
+    if place == 'top':
+        cfg['data_preprocessor'] = preprocessor
+    else:
+        model['data_preprocessor'] = preprocessor
+    runner = Runner.from_cfg(Config(cfg))
+    runner.train()
+    return runner, folder / 'student.pth'
+
+
+def answers(runner):
+    """Paths of the validation images; the run's logits or features."""
+    model = runner.model.eval()
+    student = getattr(model, 'student', model)
+    paths, given = [], []
+    for batch in runner.build_dataloader(runner.cfg.test_dataloader):
+        paths += [sample.img_path for sample in batch['data_samples']]
+        with torch.no_grad():
+            inputs = model.data_preprocessor(batch, False)['inputs']
+            output = student(inputs, mode='tensor')
+        given.append(getattr(output, 'feature', output))
+    assert len(paths) == 15
+    return paths, torch.cat(given)
+
+
+def pixels(paths):
+    """(N, 3, H, W) float32, RGB, 0 to 255."""
+    arrays = [np.asarray(Image.open(path)) for path in paths]
+    return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).float()
+
+
+def close(actual, expected):
+    torch.testing.assert_close(
+        torch.as_tensor(actual), expected, rtol=1e-4, atol=1e-4
+    )
+
+
+def run_onnx(path, batch):
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path))
+    return session.run(None, {'images': batch.numpy()})[0]
+
+
+EVERY = [
+    (distilled, to_rgb, place)
+    for distilled in (False, True)
+    for to_rgb in (True, False)
+    for place in ('top', 'model')
+]
+
+
+@pytest.mark.parametrize('distilled, to_rgb, place', EVERY)
+def test_a_classifier(tmp_path, images, main, distilled, to_rgb, place):
+    """Its file through MMPretrain, and as a program that normalises."""
+    runner, path = trained(
+        tmp_path / 'run', images, classifier(CIFAR), distilled, to_rgb, place
+    )
+    paths, expected = answers(runner)
+    infer = ImageClassificationInferencer(
+        Config.fromstring(load_file(path)['meta']['cfg'], '.py'), str(path)
+    )
+    found = infer(paths)
+    close(np.stack([f['pred_scores'] for f in found]), expected.softmax(1))
+    names = ['blue', 'green', 'red']
+    assert [f['pred_class'] for f in found] == [
+        names[i] for i in expected.argmax(1)
+    ]
+    # The size is the file's: no --input-size.
+    out = tmp_path / 'out.pt2'
+    main('export_student', path, out, '--format', 'torch-export',
+         '--with-preprocessing')  # fmt: skip
+    program = torch.export.load(out).module()
+    close(program(pixels(paths)), expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    'distilled, to_rgb, place', [(False, False, 'top'), (True, True, 'top')]
+)
+def test_a_classifier_of_torchvision(
+    tmp_path, images, main, capsys, distilled, to_rgb, place
+):
+    """ONNX that normalises inside, and torchvision's network, normalised."""
+    runner, path = trained(
+        tmp_path / 'run', images, classifier(RESNET), distilled, to_rgb, place
+    )
+    paths, expected = answers(runner)
+    rgb = pixels(paths)
+    out = tmp_path / 'out.onnx'
+    main('export_student', path, out, '--format', 'onnx',
+         '--with-preprocessing')  # fmt: skip
+    close(run_onnx(out, rgb), expected)
+
+    out = tmp_path / 'out.pth'
+    main('export_student', path, out, '--format', 'torchvision', '--arch',
+         'resnet18')  # fmt: skip
+    said = capsys.readouterr().out
+    order = 'RGB' if to_rgb else 'BGR (turn RGB round)'
+    assert f'images are taken {order}, 0 to 255, minus {MEAN}' in said
+    network = torchvision.models.resnet18(num_classes=3).eval()
+    network.load_state_dict(torch.load(out, weights_only=True))
+    taken = rgb if to_rgb else rgb.flip(1)
+    mean, std = (torch.tensor(x).view(-1, 1, 1) for x in (MEAN, STD))
+    with torch.no_grad():
+        close(network((taken - mean) / std), expected)
+
+
+@pytest.mark.parametrize('to_rgb, place', [(True, 'top'), (False, 'model')])
+def test_an_encoder(tmp_path, images, main, to_rgb, place):
+    runner, path = trained(
+        tmp_path / 'run', images, encoder(CIFAR), True, to_rgb, place
+    )
+    paths, expected = answers(runner)
+    out = tmp_path / 'out.pt2'
+    main('export_student', path, out, '--format', 'torch-export',
+         '--with-preprocessing')  # fmt: skip
+    close(torch.export.load(out).module()(pixels(paths)), expected)
+
+
+@pytest.mark.parametrize('kind', ['FasterRCNN', 'FCN'])
+@pytest.mark.parametrize('place', ['top', 'model', 'nowhere'])
+def test_a_detector_and_a_segmentor(kind, place):
+    """What the file alone builds is prepared as the run's model is."""
+    from mmdistill.engine.export import student_checkpoint
+    from mmdistill.registry import MODELS
+
+    model = dict(type=kind, backbone=TINY, num_classes=3)
+    if kind == 'FasterRCNN':
+        model = detector()
+    cfg = dict(model=model, train_dataloader=dict())
+    if place == 'top':
+        cfg['data_preprocessor'] = dict(type='DetectionPreprocessor')
+    elif place == 'model':
+        model['data_preprocessor'] = dict()
+    built = MODELS.build(model)
+    file = student_checkpoint(built, Config(cfg))
+    rebuilt = MODELS.build(Config.fromstring(file['meta']['cfg'], '.py').model)
+    rebuilt.load_state_dict(file['state_dict'])
+    batch = [torch.randint(0, 256, (3, 40, 48), dtype=torch.uint8)]
+    outputs = []
+    for network in (built.eval(), rebuilt.eval()):
+        inputs = network.data_preprocessor(dict(inputs=batch))['inputs']
+        with torch.no_grad():
+            outputs.append(network(inputs, mode='tensor'))
+    torch.testing.assert_close(*outputs)
+
+
+def test_a_file_that_does_not_know_says_so(tmp_path, main, capsys):
+    """As earlier versions wrote those of plain classifiers."""
+    from mmdistill.engine.export.students import ExportError
+    from mmdistill.registry import MODELS
+
+    cfg = Config(dict(model=classifier(CIFAR), default_scope='mmdistill'))
+    model = MODELS.build(cfg.model)
+    path, out = tmp_path / 'student.pth', tmp_path / 'out.pt2'
+    state = dict(state_dict=model.state_dict(), meta=dict(cfg=cfg.pretty_text))
+    torch.save(state, path)
+    options = [path, out, '--format', 'torch-export', '--input-size', 16, 16]
+    with pytest.raises(ExportError, match='does not say how.*--config'):
+        main('export_student', *options, '--with-preprocessing')
+    with pytest.raises(ExportError, match='does not say how.*--config'):
+        main('export_student', path, tmp_path / 'out.pth', '--format',
+             'mmpretrain')  # fmt: skip
+    assert not out.exists()
+    main('export_student', *options)
+    assert 'does not say how images were normalised' in capsys.readouterr().out
+
+    # the run's own config is believed, also where it names none
+    training = tmp_path / 'training.py'
+    cfg.train_dataloader = dict()
+    cfg.dump(training)
+    main('export_student', *options, '--with-preprocessing', '--config',
+         training)  # fmt: skip
+    assert 'as they are, 0 to 255' in capsys.readouterr().out
+    cfg.data_preprocessor = dict(mean=MEAN, std=STD)
+    cfg.dump(training)
+    main('export_student', *options, '--with-preprocessing', '--config',
+         training)  # fmt: skip
+    assert f'minus {MEAN}, over {STD}' in capsys.readouterr().out
+
+
+def test_the_size_of_a_file_is_checked(tmp_path):
+    from mmdistill.engine.checkpoint import CheckpointError
+    from mmdistill.registry import MODELS
+
+    cfg = Config(dict(model=classifier(CIFAR), default_scope='mmdistill'))
+    state = MODELS.build(cfg.model).state_dict()
+    path = str(tmp_path / 'student.pth')
+    for size in ((16,), (0, 16), ('a', 'b'), (10**9, 10**9)):
+        meta = dict(cfg=cfg.pretty_text, input_size=size)
+        torch.save(dict(state_dict=state, meta=meta), path)
+        with pytest.raises(CheckpointError, match='meta.input_size in'):
+            load_student(path)
