@@ -14,6 +14,7 @@ from mmdistill.datasets.image_list import ImageNetSubset
 from mmdistill.datasets.labels import dataset_labels
 from mmdistill.datasets.mini_imagenet import MiniImageNet
 from mmdistill.datasets.omniglot import Omniglot
+from mmdistill.datasets.paired_images import PairedImages
 from mmdistill.datasets.sample_stream import (
     IndexedDataset,
     KeyedSampler,
@@ -33,6 +34,7 @@ from mmdistill.datasets.transforms import (
     MultiCrop,
     PackPairInputs,
     PackTransferInputs,
+    SharedTransforms,
     TeacherView,
     VisionTransforms,
 )
@@ -56,7 +58,9 @@ __all__ = [
     'Omniglot',
     'PackPairInputs',
     'PackTransferInputs',
+    'PairedImages',
     'SampleKey',
+    'SharedTransforms',
     'TeacherView',
     'TinyImageNet',
     'VOCDetection',

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from mmpretrain.datasets import BaseDataset
 
@@ -16,13 +18,16 @@ class Digits(BaseDataset):
 
     Args:
         split: 'train' or 'test'.
-        labelled_per_class: how many training images of each class keep their
+        labelled_per_class: how many training images of each digit keep their
             label, evenly spaced in file order; the others get -1. All when
             None.
         drop_unlabelled: leave out the images without a label.
+        groups: the digits of each class, such as ``((0, 2, 4, 6, 8), (1, 3,
+            5, 7, 9))`` for even and odd. A class for every digit when None.
         pipeline: transforms; the image is ``img``, (8, 8, 1) uint8, 0 to 240.
     Raises:
-        ValueError: for another split, or more labels than images of a class.
+        ValueError: for another split, more labels than images of a digit, or
+            groups that do not hold every digit once.
     """
 
     METAINFO = dict(classes=tuple('0123456789'))
@@ -32,6 +37,7 @@ class Digits(BaseDataset):
         split: str = 'train',
         labelled_per_class: int | None = None,
         drop_unlabelled: bool = False,
+        groups: Sequence[Sequence[int]] | None = None,
         pipeline: list = (),
         **kwargs,
     ) -> None:
@@ -42,6 +48,12 @@ class Digits(BaseDataset):
         self.split = split
         self.labelled_per_class = labelled_per_class
         self.drop_unlabelled = drop_unlabelled
+        self.label_of = self._numbered(groups)
+        if groups is not None:
+            names = tuple('/'.join(map(str, group)) for group in groups)
+            kwargs['metainfo'] = dict(
+                classes=names, **(kwargs.get('metainfo') or {})
+            )
         super().__init__(ann_file='', pipeline=pipeline, **kwargs)
 
     def load_data_list(self) -> list[dict]:
@@ -63,12 +75,29 @@ class Digits(BaseDataset):
         return [
             dict(
                 img=images[i],
-                gt_label=int(labels[i]) if i in labelled else -1,
+                gt_label=self.label_of[labels[i]] if i in labelled else -1,
                 img_id=int(i),
             )
             for i in sorted(chosen)
             if i in labelled or not self.drop_unlabelled
         ]
+
+    @staticmethod
+    def _numbered(groups: Sequence[Sequence[int]] | None) -> dict[int, int]:
+        """The class of every digit."""
+        if groups is None:
+            return {digit: digit for digit in range(10)}
+        members = [digit for group in groups for digit in group]
+        if sorted(members) != list(range(10)):
+            raise ValueError(
+                'Digits.groups must hold each of the digits 0 to 9 once, got '
+                f'{groups}'
+            )
+        return {
+            digit: number
+            for number, group in enumerate(groups)
+            for digit in group
+        }
 
     def _spaced(self, available: int) -> np.ndarray:
         """Evenly spaced positions of the labelled among a class's images."""

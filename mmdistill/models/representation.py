@@ -13,6 +13,8 @@ from mmdistill.ops import l2_normalize
 
 # More outputs than any backbone has; a membership test costs nothing.
 _EVERY_INDEX = range(1 << 16)
+# A map whose side is at most this part of the one before was downsampled.
+_DOWNSAMPLED = 2 / 3
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,14 @@ class RepresentationReader:
     """Reads the `Representation` of a classifier or an encoder in one pass.
 
     The model is not changed: which backbone outputs are kept, and what the
-    head's last linear layer sees, is arranged for the duration of a call.
+    last linear layer sees, is arranged for the duration of a call.
+
+    The feature is the input of the head's last linear layer. A head without
+    one (``ClsHead``) may hand on scores that the backbone gives (InceptionV3,
+    LeNet5): then it is the input of the linear layer that gave them, and
+    there is none if no linear layer did. The maps of a backbone that returns
+    scores alone are the outputs of its children, the last before every
+    downsampling.
 
     Args:
         model: an ``ImageClassifier`` of a CNN or a token backbone, or a model
@@ -81,12 +90,18 @@ class RepresentationReader:
         # A backbone that can give its stem says that index 0 is the stem.
         self._first = getattr(model.backbone, 'first_map', 1)
         head = getattr(model, 'head', None)
-        linears = (
-            []
-            if head is None
-            else [m for m in head.modules() if isinstance(m, nn.Linear)]
-        )
+        linears = _linears(head)
         self._classifier = linears[-1] if linears else None
+        # Where the head has none, any of the model's may give the scores.
+        self._watched: list[nn.Module] | None = linears[-1:] or _linears(model)
+        if (
+            head is None
+            or self.projects
+            or isinstance(model, BaseSelfSupervisor)
+        ):
+            self._watched = None
+        # Of a backbone that returns scores alone: where its maps come from.
+        self._stages: dict[int, nn.Module] = {}
 
     def __call__(
         self, inputs: Tensor, projected: bool = True
@@ -98,8 +113,18 @@ class RepresentationReader:
             projected: run an encoder's head and prototypes, too; without,
                 `project` may follow.
         """
+        stages = [self._stages[n] for n in self.numbers if self._stages]
+        with _last_calls(stages) as calls, self.feature_seen() as seen:
+            outputs, maps = self._outputs(inputs)
+            feature, embedding, logits = self._head(outputs, projected, seen)
+        if stages:
+            maps = tuple(calls[stage][1] for stage in stages)
+        return Representation(maps, feature, embedding, logits)
+
+    def _outputs(self, inputs: Tensor) -> tuple[tuple, tuple[Tensor, ...]]:
+        """The backbone's own outputs, and the maps that are asked for."""
         own = self._own_indices()
-        wanted = [number - self._first for number in self.numbers]
+        wanted = [n - self._first for n in self.numbers if not self._stages]
         if own is None:
             outputs = dict(enumerate(self._backbone(inputs, bool(wanted))))
             own = sorted(outputs)
@@ -109,11 +134,10 @@ class RepresentationReader:
             with _attributes(self.model.backbone, out_indices=indices):
                 outputs = self._backbone(inputs, bool(wanted))
             outputs = dict(zip(indices, outputs, strict=True))
-        maps = tuple(_map_of(outputs[index]) for index in wanted)
-        feature, embedding, logits = self._head(
-            tuple(_output_of(outputs[index]) for index in own), projected
+        return (
+            tuple(_output_of(outputs[index]) for index in own),
+            tuple(_map_of(outputs[index]) for index in wanted),
         )
-        return Representation(maps, feature, embedding, logits)
 
     @property
     def projects(self) -> bool:
@@ -175,9 +199,38 @@ class RepresentationReader:
         except AttributeError:
             # Some backbones hold a layer for each configured output only.
             outputs, indices = self._backbone(image, True), own
+        has_maps = any(map(_is_map, outputs))
+        if own is None and not has_maps:
+            stages = self._find_stages(image)
+            self._stages = dict(enumerate(stages, self._first))
+            outputs, indices = tuple(stages.values()), range(len(stages))
         return {
             index + self._first: tuple(_map_of(output).shape)
             for index, output in zip(indices, outputs, strict=True)
+            if _is_map(output) or not has_maps  # scores behind the maps
+        }
+
+    def _find_stages(self, image: Tensor) -> dict[nn.Module, Tensor]:
+        """The backbone's children that make the last map of a resolution.
+
+        Pooling alone makes none, and a border that a convolution without
+        padding takes away is not yet another resolution.
+        """
+        learning = [
+            child
+            for child in self.model.backbone.children()
+            if next(child.parameters(), None) is not None
+        ]
+        with _last_calls(learning) as calls:
+            self._backbone(image, False)
+        maps = {m: out for m, (_, out) in calls.items() if _is_map(out)}
+        sizes = [*(out.shape[-1] for out in maps.values()), 0]
+        return {
+            module: output
+            for (module, output), after in zip(
+                maps.items(), sizes[1:], strict=True
+            )
+            if after <= output.shape[-1] * _DOWNSAMPLED
         }
 
     def _own_indices(self) -> list[int] | None:
@@ -203,7 +256,7 @@ class RepresentationReader:
         return outputs if isinstance(outputs, tuple) else (outputs,)
 
     def _head(
-        self, outputs: tuple, projected: bool
+        self, outputs: tuple, projected: bool, seen: list[Tensor | None]
     ) -> tuple[Tensor | None, ...]:
         """Feature, embedding and logits of the backbone's own outputs."""
         model = self.model
@@ -222,27 +275,49 @@ class RepresentationReader:
         head = getattr(model, 'head', None)
         if head is None:
             return feature if feature.ndim == 2 else None, None, None
-        with self.feature_seen() as seen:
-            logits = head(outputs)
+        logits = head(outputs)
         return seen[-1], None, logits
 
     @contextmanager
-    def feature_seen(self) -> Iterator[list[Tensor]]:
-        """While it lasts, what the head's last linear layer is given."""
-        seen: list[Tensor] = []
-        if self._classifier is None:
-            head = self.model.head
-            handle = head.register_forward_pre_hook(
-                lambda _, args: seen.append(head.pre_logits(args[0]))
-            )
-        else:
-            handle = self._classifier.register_forward_pre_hook(
-                lambda _, args: seen.append(args[0])
-            )
-        try:
+    def feature_seen(self) -> Iterator[list[Tensor | None]]:
+        """While it lasts, what the last linear layer of a classifier is given.
+
+        One entry for every call of its head, None if no linear layer gave
+        the scores.
+        """
+        seen: list[Tensor | None] = []
+
+        def note(head: nn.Module, args: tuple, logits: Tensor) -> None:
+            if self._classifier is not None:
+                seen.append(calls[self._classifier][0])
+                return
+            feature = head.pre_logits(args[0])
+            if feature is logits:  # it hands on what the backbone scored
+                given = [x for x, scores in calls.values() if scores is logits]
+                feature = given[-1] if given else None
+            seen.append(feature)
+
+        if self._watched is None:
             yield seen
-        finally:
-            handle.remove()
+            return
+        with _last_calls(self._watched) as calls:
+            handle = self.model.head.register_forward_hook(note)
+            try:
+                yield seen
+            finally:
+                handle.remove()
+
+
+def classes_key(model: nn.Module, name: str) -> str:
+    """The config key that says how many classes a classifier has.
+
+    Args:
+        model: the classifier.
+        name: its config key.
+    """
+    head = getattr(model, 'head', None)
+    inside = head is not None and not _linears(head)
+    return f'{name}.{"backbone" if inside else "head"}.num_classes'
 
 
 @dataclass
@@ -258,12 +333,39 @@ def _output_of(output: Any) -> Any:
     return output.output if isinstance(output, _Tokens) else output
 
 
+def _is_map(output: Any) -> bool:
+    return isinstance(output, _Tokens) or (
+        isinstance(output, Tensor) and output.ndim == 4
+    )
+
+
 def _map_of(output: Any) -> Tensor:
     """A backbone output as a map: patch tokens become (N, D, h, w)."""
     if not isinstance(output, _Tokens):
         return output
     patches = output.tokens[:, -output.size[0] * output.size[1] :]
     return patches.transpose(1, 2).unflatten(2, tuple(output.size))
+
+
+def _linears(module: nn.Module | None) -> list[nn.Linear]:
+    modules = () if module is None else module.modules()
+    return [m for m in modules if isinstance(m, nn.Linear)]
+
+
+@contextmanager
+def _last_calls(modules: Sequence[nn.Module]) -> Iterator[dict]:
+    """What each module takes first and gives, at its last call in a while."""
+    calls: dict[nn.Module, tuple[Tensor, Any]] = {}
+
+    def note(module: nn.Module, args: tuple, output: Any) -> None:
+        calls[module] = args[0], output
+
+    handles = [module.register_forward_hook(note) for module in modules]
+    try:
+        yield calls
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 @contextmanager

@@ -72,3 +72,25 @@ def test_item():
 def test_bad_input(kwargs):
     with pytest.raises(ValueError, match='split|labelled_per_class'):
         digits(**kwargs)
+
+
+def test_groups_make_the_classes():
+    digits = DATASETS.build(dict(type='Digits', labelled_per_class=2))
+    parity = DATASETS.build(
+        dict(
+            type='Digits',
+            labelled_per_class=2,
+            groups=((0, 2, 4, 6, 8), (1, 3, 5, 7, 9)),
+        )
+    )
+    assert parity.CLASSES == ('0/2/4/6/8', '1/3/5/7/9')
+    labels = digits.get_gt_labels()
+    assert (labels >= 0).sum() == 20
+    expected = [label % 2 if label >= 0 else -1 for label in labels]
+    assert parity.get_gt_labels().tolist() == expected
+
+
+@pytest.mark.parametrize('groups', [((0, 1), (2, 3)), (range(10), (3,))])
+def test_groups_hold_every_digit_once(groups):
+    with pytest.raises(ValueError, match='groups'):
+        DATASETS.build(dict(type='Digits', groups=groups))

@@ -8,6 +8,7 @@ from mmdistill.datasets.transforms.loading import (
 from mmdistill.datasets.transforms.multi_crop import MultiCrop
 from mmdistill.datasets.transforms.teacher_view import (
     PackPairInputs,
+    SharedTransforms,
     TeacherView,
 )
 from mmdistill.datasets.transforms.vision import (
@@ -22,6 +23,7 @@ __all__ = [
     'MultiCrop',
     'PackPairInputs',
     'PackTransferInputs',
+    'SharedTransforms',
     'TeacherView',
     'VisionTransforms',
 ]

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
 import copy
+import random
 
+import numpy as np
+import torch
 from mmcv.transforms import BaseTransform, Compose
 from mmpretrain.datasets.transforms import PackInputs
 
 from mmdistill.registry import TRANSFORMS
+
+#: What says an image of a sample; each of a pair has its own.
+_OF_AN_IMAGE = 'img', 'img_path', 'teacher_img', 'img_shape', 'ori_shape'
 
 
 @TRANSFORMS.register_module()
@@ -14,10 +20,15 @@ class TeacherView(BaseTransform):
 
     Privileged-information distillation gives the teacher more than the
     student will ever have: more pixels, other channels, another modality.
-    What comes before it in the pipeline is common to both.
+    What comes before it in the pipeline is common to both. Where the teacher
+    has a file of its own (`PairedImages`), ``transforms`` begins by loading
+    it. A second ``TeacherView`` goes on with the teacher's image.
 
     Args:
         transforms: applied to the teacher's copy alone.
+    Raises:
+        KeyError: if the sample has a file of the teacher's and ``transforms``
+            does not load it.
     Config:
         train_pipeline=[
             dict(type='RandomCrop', crop_size=8, padding=1),
@@ -31,8 +42,101 @@ class TeacherView(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Add ``teacher_img`` to the results."""
-        results['teacher_img'] = self.transforms(copy.deepcopy(results))['img']
+        taken = _teachers_copy(results)
+        try:
+            results['teacher_img'] = self.transforms(taken)['img']
+        except KeyError as error:
+            path = results.get('teacher_img_path')
+            if error.args != ('img',) or path is None:
+                raise
+            raise KeyError(
+                f"the teacher's file {path!r} is not loaded; let "
+                'TeacherView.transforms begin with '
+                "dict(type='LoadImageFromFile')"
+            ) from error
         return results
+
+
+@TRANSFORMS.register_module()
+class SharedTransforms(BaseTransform):
+    """Applies the same transforms with the same draws to both images.
+
+    For augmentation that has to be alike, such as crop and flip, where each
+    image comes from a file of its own. Behind it, both go on as they are.
+
+    Args:
+        transforms: applied to the student's image and to the teacher's.
+    Raises:
+        KeyError: if no `TeacherView` came before it.
+        ValueError: if the two images differ in height or width: one draw
+            would then mean different regions.
+    Config:
+        train_pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='Resize', scale=(256, 256)),
+            dict(
+                type='TeacherView',
+                transforms=[
+                    dict(type='LoadImageFromFile'),
+                    dict(type='Resize', scale=(256, 256))]),
+            dict(
+                type='SharedTransforms',
+                transforms=[
+                    dict(type='RandomResizedCrop', scale=224),
+                    dict(type='RandomFlip', prob=0.5)]),
+            dict(type='Resize', scale=32),   # the student's only
+            dict(type='PackPairInputs')]
+    """
+
+    def __init__(self, transforms: list[dict]) -> None:
+        self.transforms = Compose(transforms)
+
+    def transform(self, results: dict) -> dict:
+        """Transform ``img`` and ``teacher_img``."""
+        if 'teacher_img' not in results:
+            raise KeyError(
+                'SharedTransforms found no teacher_img; put '
+                "dict(type='TeacherView') before it"
+            )
+        sizes = _size(results['img']), _size(results['teacher_img'])
+        if sizes[0] != sizes[1]:
+            raise ValueError(
+                'SharedTransforms draws alike only for images of one size, '
+                f"but the student's is {sizes[0]} (height, width) and the "
+                f"teacher's {sizes[1]}; resize both before it, such as with "
+                "dict(type='Resize', scale=(w, h)) in train_pipeline and in "
+                'TeacherView.transforms'
+            )
+        states = (
+            random.getstate(),
+            np.random.get_state(),
+            torch.get_rng_state(),
+        )
+        theirs = self.transforms(_teachers_copy(results))['img']
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
+        del results['teacher_img']
+        return {**self.transforms(results), 'teacher_img': theirs}
+
+
+def _teachers_copy(results: dict) -> dict:
+    """What to make the teacher's image of, with no image of the student's."""
+    if 'teacher_img' in results:
+        image = results['teacher_img']
+        own = dict(img=image, img_shape=_size(image))
+    elif 'teacher_img_path' in results:
+        own = dict(img_path=results['teacher_img_path'])
+    else:
+        return copy.deepcopy(results)
+    rest = {k: v for k, v in results.items() if k not in _OF_AN_IMAGE}
+    return copy.deepcopy({**rest, **own})
+
+
+def _size(image: np.ndarray | torch.Tensor) -> tuple[int, ...]:
+    """Height and width of (H, W, C) or (H, W), or of a (C, H, W) tensor."""
+    shape = image.shape
+    return tuple(shape[-2:] if torch.is_tensor(image) else shape[:2])
 
 
 @TRANSFORMS.register_module()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from mmengine.hooks import Hook
 
+from mmdistill.datasets.transforms import PackPairInputs
 from mmdistill.engine.hooks.model_hook import unwrap
 from mmdistill.registry import HOOKS
 
@@ -13,15 +14,16 @@ class TeacherCheckHook(Hook):
     A teacher that was loaded or preprocessed wrongly costs hours before it is
     noticed; this costs one pass. The metrics are logged as ``teacher/...``.
     A model without a frozen teacher is left alone unless an accuracy is asked
-    for.
+    for, and so is one whose teacher sees images that validation lacks
+    (`PackPairInputs` in the training pipeline alone).
 
     Args:
         min_accuracy: top-1 accuracy, in percent, below which training does
             not start; None only logs.
     Raises:
         RuntimeError: if the teacher is below ``min_accuracy``.
-        ValueError: if there is no frozen teacher, or no validation set to
-            check ``min_accuracy`` on.
+        ValueError: if there is no frozen teacher, or no validation set with
+            its images to check ``min_accuracy`` on.
     Config:
         custom_hooks=[dict(type='TeacherCheckHook', min_accuracy=70.0)]
     """
@@ -42,18 +44,24 @@ class TeacherCheckHook(Hook):
                 f'{type(model).__name__} does not have; remove it from '
                 'custom_hooks'
             )
-        if runner.val_loop is None:
-            if self.min_accuracy is not None:
-                raise ValueError(
-                    'TeacherCheckHook.min_accuracy needs a validation set; '
-                    'set val_dataloader, val_evaluator and val_cfg, or remove '
-                    'min_accuracy'
-                )
-            runner.logger.warning(
-                'there is no validation set: the teacher was not checked'
+        loop = runner.val_loop
+        if loop is None:
+            self._cannot(
+                runner,
+                'there is no validation set',
+                'set val_dataloader, val_evaluator and val_cfg',
             )
             return
-        loop = runner.val_loop
+        if _makes_pairs(runner.train_dataloader.dataset) and not _makes_pairs(
+            loop.dataloader.dataset
+        ):
+            self._cannot(
+                runner,
+                "the validation set has no images of the teacher's",
+                'end the pipeline of val_dataloader with TeacherView and '
+                'PackPairInputs, as that of train_dataloader',
+            )
+            return
         for batch in loop.dataloader:
             loop.evaluator.process(
                 data_samples=model.predict_teacher(batch), data_batch=batch
@@ -67,6 +75,14 @@ class TeacherCheckHook(Hook):
         )
         runner.visualizer.add_scalars(metrics, step=runner.iter)
         self._require(metrics, model.teacher_ckpt)
+
+    def _cannot(self, runner, why: str, remedy: str) -> None:
+        if self.min_accuracy is not None:
+            raise ValueError(
+                f'TeacherCheckHook.min_accuracy cannot be checked: {why}; '
+                f'{remedy}, or remove min_accuracy'
+            )
+        runner.logger.warning(f'{why}: the teacher was not checked')
 
     def _require(self, metrics: dict[str, float], ckpt: str | None) -> None:
         if self.min_accuracy is None:
@@ -86,3 +102,13 @@ class TeacherCheckHook(Hook):
                 'model.teacher_preprocessor, or lower '
                 'TeacherCheckHook.min_accuracy'
             )
+
+
+def _makes_pairs(dataset) -> bool:
+    """Whether a dataset, or any that it wraps, gives the teacher's images."""
+    pipeline = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
+    inner = [getattr(dataset, 'dataset', None)]
+    inner += getattr(dataset, 'datasets', ())
+    return any(isinstance(t, PackPairInputs) for t in pipeline) or any(
+        _makes_pairs(part) for part in inner if part is not None
+    )

@@ -21,6 +21,7 @@ from mmdistill.engine.checkpoint import (
 from mmdistill.models.distillers.base import _build
 from mmdistill.models.distillers.preprocessor import PairPreprocessor
 from mmdistill.models.pretrained import weights_of
+from mmdistill.models.representation import classes_key
 
 
 class FrozenTeacher:
@@ -116,9 +117,12 @@ def load_teacher(teacher: nn.Module, ckpt: str | None) -> dict | None:
     """Give the teacher its weights, all of them or none.
 
     Takes a checkpoint of the teacher itself, one of a distiller whose student
-    has become the teacher, or a ResNet's in torchvision's layout. Prototypes
-    in the file are left out for an encoder that was built without any.
-    Without a file the teacher's ``init_cfg`` decides.
+    has become the teacher, a ResNet's in torchvision's layout, or a bare
+    backbone's where that is the whole network: MMPretrain's InceptionV3 has
+    torchvision's names. Prototypes in the file are left out for an encoder
+    that was built without any, and so is what a backbone is built without
+    (InceptionV3's ``AuxLogits``). Without a file the teacher's ``init_cfg``
+    decides.
 
     Returns:
         ``meta`` of the file, if it has any.
@@ -142,7 +146,7 @@ def load_teacher(teacher: nn.Module, ckpt: str | None) -> dict | None:
     checkpoint = _load_checkpoint(ckpt, map_location='cpu')
     state = state_dict_of(checkpoint, ckpt)
     state = weights_of(state, 'student')
-    state = _from_torchvision(state)
+    state = _of_a_classifier(state, teacher)
     if getattr(teacher, 'prototypes', teacher) is None:
         # An encoder that was built to do without those of the file.
         state = {k: v for k, v in state.items() if not _is_prototype(k)}
@@ -194,16 +198,35 @@ def _advice(teacher: nn.Module, state: dict[str, Tensor]) -> str:
         )
     return (
         'Set model.teacher to the architecture and the number of classes '
-        '(model.teacher.head.num_classes) of the file, or model.teacher_ckpt '
-        'to a file of this teacher.'
+        f'({classes_key(teacher, "model.teacher")}) of the file, or '
+        'model.teacher_ckpt to a file of this teacher.'
     )
 
 
-def _from_torchvision(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Name a torchvision ResNet's weights as MMPretrain's classifier does."""
-    if 'fc.weight' not in state or 'layer1.0.conv1.weight' not in state:
+def _of_a_classifier(
+    state: dict[str, Tensor], teacher: nn.Module
+) -> dict[str, Tensor]:
+    """Name the weights of a bare network as MMPretrain's classifier does."""
+    if 'fc.weight' in state and 'layer1.0.conv1.weight' in state:
+        return {  # torchvision's ResNet
+            f'head.{k}' if k.startswith('fc.') else f'backbone.{k}': value
+            for k, value in state.items()
+        }
+    backbone = getattr(teacher, 'backbone', None)
+    if backbone is None:
         return state
+    if backbone.state_dict().keys() & state.keys():
+        state = {f'backbone.{key}': value for key, value in state.items()}
     return {
-        f'head.{key}' if key.startswith('fc.') else f'backbone.{key}': value
+        key: value
         for key, value in state.items()
+        if not _is_left_out(backbone, key)
     }
+
+
+def _is_left_out(backbone: nn.Module, key: str) -> bool:
+    """Whether a weight is of a part that a backbone was built without."""
+    room, _, rest = key.partition('.')
+    return room == 'backbone' and (
+        getattr(backbone, rest.split('.')[0], backbone) is None
+    )

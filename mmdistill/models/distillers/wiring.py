@@ -14,6 +14,7 @@ from torch import nn
 from mmdistill.models.representation import (
     Representation,
     RepresentationReader,
+    classes_key,
 )
 from mmdistill.registry import MODELS
 
@@ -194,9 +195,10 @@ def build_loss(
 
 def _width_of_logits(side: Side) -> str:
     """The config key that says how many scores a model gives."""
-    encoder = getattr(side.reader.model, 'prototypes', None) is not None
-    key = 'prototypes.num_prototypes' if encoder else 'head.num_classes'
-    return f'model.{side.name}.{key}'
+    name = f'model.{side.name}'
+    if getattr(side.reader.model, 'prototypes', None) is not None:
+        return f'{name}.prototypes.num_prototypes'
+    return classes_key(side.reader.model, name)
 
 
 def compares_peers(name: str, cfg: dict | nn.Module) -> bool:
