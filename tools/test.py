@@ -135,15 +135,30 @@ def use_tta(cfg):
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
 
 
-def run(args):
-    check_out(args)
+def test(cfg, args):
+    """Run the test; the runner is gone when it returns, see `launched`."""
     import mmengine
     from mmengine.config import Config
     from mmengine.dist import is_main_process
     from mmengine.evaluator import DumpResults
 
-    from mmdistill.engine.cli import build_runner, load_config
+    from mmdistill.engine.cli import build_runner
     from mmdistill.engine.hooks.strict_load_hook import StrictLoadHook
+
+    runner = build_runner(cfg)
+    runner.register_hook(StrictLoadHook())
+    if args.out and args.out_item != 'metrics':
+        runner.test_evaluator.metrics.append(
+            DumpResults(out_file_path=args.out)
+        )
+    metrics = runner.test()
+    if args.out_item == 'metrics' and is_main_process():
+        mmengine.dump(metrics, args.out)
+
+
+def run(args):
+    check_out(args)
+    from mmdistill.engine.cli import load_config
     from mmdistill.engine.launch import launched
 
     cfg = load_config(args)
@@ -152,15 +167,7 @@ def run(args):
     name = osp.splitext(osp.basename(args.config))[0]
     cfg = Config(cfg._cfg_dict, cfg.text, f'{name}_test.py')
     with launched(cfg):
-        runner = build_runner(cfg)
-        runner.register_hook(StrictLoadHook())
-        if args.out and args.out_item != 'metrics':
-            runner.test_evaluator.metrics.append(
-                DumpResults(out_file_path=args.out)
-            )
-        metrics = runner.test()
-        if args.out_item == 'metrics' and is_main_process():
-            mmengine.dump(metrics, args.out)
+        test(cfg, args)
 
 
 def main():

@@ -10,15 +10,22 @@ and keeps it.
 from __future__ import annotations
 
 import datetime
+import gc
+import logging
 import os
 import re
 import socket
 import subprocess
+import weakref
 import zlib
 from contextlib import contextmanager
 
 import torch
 import torch.distributed as dist
+
+# Its functions take the process group of the time of import as a default
+# argument and never let go of it: import it while there is none.
+import torch.distributed.nn
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import print_log
@@ -33,15 +40,34 @@ PORTS = range(15000, 30000)
 def launched(cfg: Config):
     """Run the body within ``cfg.launcher``'s processes, then part together.
 
+    When the body ends, nothing outside it may hold the runner or the model,
+    because their wrapper holds the process group: build and use them in a
+    function that the body calls.
+
     After an error the group is left alone: taking it down can wait for the
     other processes, which the launcher ends once this one is gone.
     """
     init_launcher(cfg)
     yield
-    if dist.is_initialized():
-        # One that leaves early ends connections that others still use.
-        dist.barrier()
-        dist.destroy_process_group()
+    if not dist.is_initialized():
+        return
+    # A thread of gloo that still has a tensor to free when the interpreter
+    # shuts down is ended by CPython inside a C++ destructor, which aborts the
+    # finished run. Only the group's own destructor joins these threads, and a
+    # runner, which is part of reference cycles, keeps the group alive.
+    gc.collect()
+    # One that leaves early ends connections that others still use.
+    dist.barrier()
+    group = weakref.ref(dist.group.WORLD)
+    dist.destroy_process_group()
+    if group() is not None:
+        print_log(
+            'the process group is still in use after the run, so the process '
+            'may abort when it exits; let go of the runner and the model '
+            'within `with launched(cfg)`',
+            logger='current',
+            level=logging.WARNING,
+        )
 
 
 def init_launcher(cfg: Config) -> None:

@@ -1,6 +1,7 @@
 """A run stopped after epoch 1 and resumed equals one that never stopped."""
 
 import os
+import random
 import shutil
 
 import numpy as np
@@ -42,8 +43,31 @@ def add_slow_student(model):
 
 
 class DropTuple(torch.nn.Dropout):
+    """Dropout of a tuple; it keeps its masks, and draws of other kinds."""
+
+    def __init__(self):
+        super().__init__()
+        self.drawn = dict(dropout=[], numpy=[], python=[])
+
     def forward(self, x):
-        return tuple(super(DropTuple, self).forward(y) for y in x)
+        masks = [super(DropTuple, self).forward(torch.ones_like(y)) for y in x]
+        if self.training:
+            self.drawn['dropout'].append(masks[0])
+            self.drawn['numpy'].append(torch.from_numpy(np.random.rand(2)))
+            self.drawn['python'].append(torch.tensor(random.random()))
+        return tuple(y * mask for y, mask in zip(x, masks, strict=True))
+
+
+def keep_negatives(bank):
+    """What the bank draws, step by step."""
+    drawn, draw = [], bank.draw_negatives
+
+    def draw_negatives(*args):
+        drawn.append(draw(*args))
+        return drawn[-1]
+
+    bank.draw_negatives = draw_negatives
+    return drawn
 
 
 def train(work_dir, workers, stop=None, resume=False, world=1, by_epoch=True):
@@ -99,6 +123,8 @@ def train(work_dir, workers, stop=None, resume=False, world=1, by_epoch=True):
     # The model is wrapped when the runner is made: change it inside.
     model = getattr(runner.model, 'module', runner.model)
     add_slow_student(model)
+    drawn = model.student.neck[-1].drawn
+    drawn['indices'] = keep_negatives(model.losses['crd'].bank_student)
     # Something between epochs that draws: it must not matter.
     torch.rand(3 if resume else 1)
     try:
@@ -109,6 +135,8 @@ def train(work_dir, workers, stop=None, resume=False, world=1, by_epoch=True):
     for i, group in runner.optim_wrapper.state_dict()['state'].items():
         for name, value in group.items():
             state[f'optimizer.{i}.{name}'] = value
+    for name, draws in drawn.items():
+        state[f'drawn.{name}'] = torch.stack(draws[-3:]) if draws else []
     return {k: torch.as_tensor(v) for k, v in state.items()}
 
 
@@ -167,6 +195,11 @@ def test_two_processes(tmp_path):
         for states in (whole, resumed)
     ]
     assert_equal(*second)
+    # Each draws for itself: chance alone makes two draws equal.
+    for name in ('dropout', 'indices', 'numpy', 'python'):
+        one, other = (states[f'drawn.{name}'] for states in whole)
+        chance = 0.5 if name == 'dropout' else 0
+        assert (one == other).mean() < chance + 0.2, name
     # both processes hold the same memories
     for key in whole[0]:
         if any(p in key for p in ('bank', 'negatives', 'prior')):

@@ -11,6 +11,13 @@ from mmdistill.registry import MODELS
 from mmdistill.utils import register_all_modules
 
 SMALL = dict(embed_dim=6, num_negatives=5)
+SEED = dict(losses=dict(a=dict(type='SEEDLoss', level='feature')))
+
+
+def queue(size):
+    return dict(type='FeatureQueue', size=size)
+
+
 CASES = dict(
     crd=dict(losses=dict(a=dict(type='CRDLoss', **SMALL))),
     crd_queue=dict(
@@ -32,6 +39,9 @@ CASES = dict(
         losses=dict(a=dict(type='KDLoss', assignment='sinkhorn'))
     ),
     cocord=dict(type='CoCoRD', queue_size=20),
+    # 16 rows a step, of two views: fewer and more than a queue keeps.
+    seed_views=dict(**SEED, memories=dict(queue=queue(10))),
+    seed_views_long=dict(**SEED, memories=dict(queue=queue(21))),
     ft=dict(losses=dict(a=dict(type='FTLoss', loss_weight=5.0)), stage=1),
     ft_second=dict(losses=dict(a=dict(type='FTLoss', loss_weight=5.0))),
     ab=dict(losses=dict(a=dict(type='ABLoss')), stage=1),
@@ -81,7 +91,7 @@ def two_steps(rank: int, world: int, name: str) -> dict:
         inputs = batch['inputs'].double()
         views = [inputs[share], inputs.flip(3)[share]]
         data = dict(
-            inputs=views if cocord else views[0],
+            inputs=views if cocord or 'views' in name else views[0],
             data_samples=batch['data_samples'][share],
         )
         sum(ddp(**data, mode='loss').values()).backward()

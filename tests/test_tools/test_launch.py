@@ -6,10 +6,12 @@ import os
 import re
 import socket
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 from mmengine.config import Config
+from torch.nn.parallel import DistributedDataParallel
 
 from mmdistill.engine import launch
 
@@ -97,6 +99,36 @@ def test_open_mpi_on_one_node_needs_no_address(environment):
     os.environ.pop('MASTER_ADDR')
     with pytest.raises(RuntimeError, match='mpirun -x MASTER_ADDR'):
         launch.init_launcher(config('mpi'))
+
+
+def gloo_threads():
+    """How many worker threads of process groups this process has."""
+    names = Path('/proc/self/task').glob('*/comm')
+    return sum('gloo' in name.read_text() for name in names)
+
+
+@pytest.mark.skipif(not CPU, reason='what is done where there is no GPU')
+@pytest.mark.skipif(sys.platform != 'linux', reason='it looks into /proc')
+@pytest.mark.parametrize('held', [False, True])
+def test_no_thread_of_the_group_outlives_the_run(
+    environment, monkeypatch, held
+):
+    """One that does aborts the process, now and then, when it exits."""
+    environment(**SLURM, MASTER_PORT='0')
+    before, kept, said = gloo_threads(), [], []
+    monkeypatch.setattr(launch, 'print_log', lambda m, **_: said.append(m))
+
+    def run():
+        model = DistributedDataParallel(torch.nn.Linear(2, 2))
+        model(torch.ones(1, 2)).sum().backward()
+        model.runner = [model]  # a cycle, as of a runner and its loops
+        kept.extend([model] if held else [])
+
+    with launch.launched(config('slurm', backend='gloo', port=0)):
+        run()
+        assert gloo_threads() > before
+    assert (gloo_threads() > before) == held
+    assert ('let go of the runner' in said[-1]) == held
 
 
 # What can be wrong ----------------------------------------------------------
@@ -196,22 +228,52 @@ class TestGPUs:
 
 
 # Two processes --------------------------------------------------------------
-@pytest.mark.slow
-def test_two_processes_train_and_test(toy):
-    log = toy.run(
-        toy.tools / 'dist_train.sh', 'toy.py', 2, '--work-dir', 'two processes'
+@pytest.fixture
+def left(toy):
+    """The toy config, whose runs show their threads when they exit."""
+    (toy.folder / 'show_threads.py').write_text(
+        'import atexit, pathlib\n'
+        'def show():\n'
+        '    names = pathlib.Path("/proc/self/task").glob("*/comm")\n'
+        '    names = " ".join(name.read_text().strip() for name in names)\n'
+        '    print(f"\\nthreads: {names}\\n", end="", flush=True)\n'
+        'atexit.register(show)\n'
     )
+    (toy.folder / 'left.py').write_text(
+        '_base_ = "toy.py"\n'
+        'custom_imports = dict(imports=["toy_plugin", "show_threads"])\n'
+    )
+    return 'left.py'
+
+
+def assert_none_left(log):
+    threads = re.findall('^threads: (.*)', log, re.MULTILINE)
+    assert len(threads) == 2, 'both processes ended as they should'
+    assert not any('gloo' in names for names in threads)
+
+
+@pytest.mark.slow
+def test_two_processes_train_and_test(toy, left):
+    log = toy.run(
+        toy.tools / 'dist_train.sh',
+        left,
+        2,
+        '--work-dir',
+        'two processes',
+    )
+    assert_none_left(log)
     assert '2 processes (pytorch) meet at 127.0.0.1:' in log
     assert 'Epoch(train) [1][3/3]' in log, 'each has half of the 6 batches'
     checkpoint = toy.folder / 'two processes' / 'epoch_1.pth'
     log = toy.run(
         toy.tools / 'dist_test.sh',
-        'toy.py',
+        left,
         checkpoint,
         2,
         '--cfg-options',
         'env_cfg.dist_cfg.backend=nccl' if CPU else 'launcher=pytorch',
     )
+    assert_none_left(log)
     assert 'Epoch(test) [3/3]' in log
     assert not CPU or 'over gloo: nccl needs a GPU' in log
 
@@ -230,8 +292,7 @@ def test_processes_keep_equal_weights(toy):
         'from mmdistill.engine.launch import launched\n'
         'cfg = Config.fromfile("toy.py")\n'
         'cfg.update(launcher="pytorch", work_dir="equal")\n'
-        # A function, as in tools/train.py: what holds the process group must
-        # be gone before the interpreter takes itself down.
+        # A function: what holds the process group must be gone at its end.
         'def main():\n'
         '    model = build_runner(cfg).train()\n'
         '    assert type(model).__name__ == "MMDistributedDataParallel"\n'

@@ -3,11 +3,12 @@ from __future__ import annotations
 import os
 
 import torch
-from mmengine.dist import get_world_size
+import torch.distributed as dist
+from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
-from mmengine.runner import BaseLoop
+from mmengine.runner import BaseLoop, FlexibleRunner, set_random_seed
 from torch import nn
 
 from mmdistill.datasets import dataset_labels
@@ -38,7 +39,8 @@ def optimizers(wrapper: OptimWrapper | OptimWrapperDict) -> list:
 class ModelHook(Hook):
     """Tells a distiller what only the runner knows; every runner has it.
 
-    Whatever the model, it takes frozen parameters out of the optimizers.
+    Whatever the model, it takes frozen parameters out of the optimizers,
+    refuses uneven shares of the data, and seeds the processes differently.
     Before the run it hands over the training dataset's length and labels and
     lets samples know their index; before the first step it refuses batches
     that some loss could not take; it keeps the teacher's hash in checkpoints.
@@ -66,11 +68,13 @@ class ModelHook(Hook):
 
     def before_train(self, runner) -> None:
         model = unwrap(runner.model)
+        loader = runner.train_dataloader
+        self._check_resume(runner)
+        self._check_uneven(runner, model)
+        self._seed_process(runner)
         if not hasattr(model, 'min_samples'):
             return
-        loader = runner.train_dataloader
         self._check_stages(runner.train_loop, model)
-        self._check_uneven(loader)
         self._check_queues(model, len(loader.dataset))
         self._check_unused(runner, model)
         self._check_copies(runner, model)
@@ -106,19 +110,55 @@ class ModelHook(Hook):
             )
 
     @staticmethod
-    def _check_uneven(loader) -> None:
-        sampler = loader.sampler
-        if (
-            torch.cuda.is_available()
-            and get_world_size() > 1
-            and not getattr(sampler, 'round_up', True)
-            and len(loader.dataset) % get_world_size()
-        ):
+    def _check_resume(runner) -> None:
+        if isinstance(runner, FlexibleRunner) and resumed(runner):
             raise ValueError(
-                'with round_up=False the processes get batches of different '
-                'sizes, which memories cannot join on GPUs; set '
-                'train_dataloader.sampler.round_up=True'
+                "MMEngine's FlexibleRunner skips an epoch when it resumes; "
+                "resume with runner_type='Runner'"
             )
+
+    @staticmethod
+    def _check_uneven(runner, model: nn.Module) -> None:
+        """Refuse shares of the data that would make processes wait forever.
+
+        An iteration-based loop takes as many steps in every process. Batches
+        of different sizes can be joined on the CPU alone.
+        """
+        if get_world_size() == 1:
+            return
+        loader = runner.train_dataloader
+        share = len(loader), len(loader.sampler)
+        shares = [None] * get_world_size()
+        dist.all_gather_object(shares, share)
+        steps, samples = zip(*shares, strict=True)
+        by_iter = hasattr(runner.train_loop, 'dataloader_iterator')
+        if len({*steps}) > 1 and not by_iter:
+            why = f'take {[*steps]} steps an epoch and would wait forever'
+        elif (
+            len({*samples}) > 1
+            and torch.cuda.is_available()
+            and hasattr(model, 'min_samples')
+            and not (loader.drop_last and len({*steps}) == 1)
+        ):
+            why = 'get batches of different sizes, which memories cannot '
+            why += 'join on GPUs'
+        else:
+            return
+        raise ValueError(
+            f'the processes have {[*samples]} training samples: they {why}; '
+            'set train_dataloader.sampler.round_up=True (with a sampler of '
+            'your own: equal shares)'
+        )
+
+    @staticmethod
+    def _seed_process(runner) -> None:
+        """Give every process but the first its own random numbers.
+
+        Till here all drew alike: weights and memories begin equal. What is
+        drawn for a step (negatives, dropout, crops on the device) differs.
+        """
+        if get_rank():
+            set_random_seed(hash((runner.seed, get_rank())) % 2**32)
 
     @staticmethod
     def _check_queues(model: nn.Module, num_samples: int) -> None:

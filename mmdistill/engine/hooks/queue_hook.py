@@ -6,6 +6,7 @@ from torch.utils.data import DataLoader
 
 from mmdistill.datasets.sample_stream import seeded
 from mmdistill.engine.hooks.model_hook import resumed, unwrap
+from mmdistill.ops import rank
 from mmdistill.registry import HOOKS
 
 
@@ -59,7 +60,7 @@ class QueueHook(Hook):
                     f'QueueHook(prefill={self.prefill}) exceeds '
                     f'model.memories.{name}.size={queue.size}'
                 )
-        with seeded(runner.seed):
+        with seeded(runner.seed, *filter(None, [rank()])):
             for batch in self._batches(runner):
                 model.prefill(batch)
                 if all(len(q) >= self.prefill for q in queues.values()):

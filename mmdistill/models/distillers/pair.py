@@ -271,9 +271,12 @@ class PairDistiller(BaseDistiller):
             chosen.append(values if several else next(iter(values), None))
         return chosen
 
-    def _enqueue(self, rows: dict[str, Tensor]) -> None:
-        for name, row in rows.items():
-            self.memories[name].enqueue(row.detach())
+    def _enqueue(self, rows: dict[str, Tensor | list[Tensor]]) -> None:
+        for name, views in rows.items():
+            # View by view: each is joined over the processes, so the rows
+            # have the order that one process with the joined batch gives.
+            for view in as_list(views):
+                self.memories[name].enqueue(view.detach())
 
     @torch.no_grad()
     def prefill(self, data: dict) -> None:

@@ -97,10 +97,11 @@ class SEEDLoss(DistillLoss):
         self,
         student: Tensor | Sequence[Tensor],
         teacher: Tensor | Sequence[Tensor],
-    ) -> dict[str, Tensor]:
+    ) -> dict[str, Tensor | list[Tensor]]:
         """What goes into the memories after the step: the teacher's keys."""
-        views = [teacher] if isinstance(teacher, Tensor) else list(teacher)
-        return dict(queue=F.normalize(torch.cat(views)))
+        if isinstance(teacher, Tensor):
+            return dict(queue=F.normalize(teacher))
+        return dict(queue=[F.normalize(view) for view in teacher])
 
     @torch.no_grad()
     def _assign(self, key: Tensor, queue: Tensor) -> tuple[Tensor, Tensor]:
