@@ -138,7 +138,6 @@ def use_tta(cfg):
 def test(cfg, args):
     """Run the test; the runner is gone when it returns, see `launched`."""
     import mmengine
-    from mmengine.config import Config
     from mmengine.dist import is_main_process
     from mmengine.evaluator import DumpResults
 
@@ -158,6 +157,8 @@ def test(cfg, args):
 
 def run(args):
     check_out(args)
+    from mmengine.config import Config
+
     from mmdistill.engine.cli import load_config
     from mmdistill.engine.launch import launched
 
