@@ -36,8 +36,10 @@ def registered_above(child: Registry) -> set[str]:
 def test_no_name_shadows_a_parents(name):
     import_everything()
     shadows = set(OURS[name].module_dict) & registered_above(OURS[name])
-    # on purpose: MMEngine's leaves at random what does not fit
-    assert shadows == ({'Pretrained'} if 'INITIALIZERS' in name else set())
+    # On purpose: MMEngine's Pretrained leaves at random what does not fit, and
+    # its CheckpointHook deletes the last good file before it has the next.
+    ours = dict(HOOKS={'CheckpointHook'}, WEIGHT_INITIALIZERS={'Pretrained'})
+    assert shadows == ours.get(name, set())
 
 
 def import_everything():

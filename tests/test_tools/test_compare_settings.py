@@ -1,6 +1,7 @@
 """A comparison never shows the number of other settings."""
 
 import json
+import time
 
 import pytest
 
@@ -19,10 +20,15 @@ def trained(main, toy, tmp_path, monkeypatch, capsys):
     runs = []
 
     def train(config, folder, options):
-        """In this process, which has torch already."""
+        """In this process, which has torch already.
+
+        MMEngine names an experiment by the second, and runs of one name share
+        their visualizer.
+        """
         runs.append((config.stem, folder.name))
         main('train', config, '--work-dir', folder, '--cfg-options',
-             'log_level=ERROR', *options)  # fmt: skip
+             'log_level=ERROR', f'experiment_name=run{time.time_ns()}',
+             *options)  # fmt: skip
 
     monkeypatch.setattr(_runs, 'train', train)
 

@@ -4,18 +4,18 @@
 _base_ = './folder_two_resolutions.py'
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(342, 342)),
+    dict(type='Resize', scale=(342, 342), backend='pillow'),
     dict(
         type='TeacherView',
         transforms=[
             dict(type='LoadImageFromFile'),
-            dict(type='Resize', scale=(342, 342)),
+            dict(type='Resize', scale=(342, 342), backend='pillow'),
         ],
     ),
     dict(
         type='SharedTransforms',
         transforms=[
-            dict(type='RandomResizedCrop', scale=299),
+            dict(type='RandomResizedCrop', scale=299, backend='pillow'),
             dict(type='RandomFlip', prob=0.5, direction='horizontal'),
         ],
     ),
@@ -24,7 +24,7 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(299, 299)),
+    dict(type='Resize', scale=(299, 299), backend='pillow'),
     dict(type='Resize', scale=(32, 32), interpolation='area'),
     dict(type='PackInputs'),
 ]

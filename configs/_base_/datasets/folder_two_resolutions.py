@@ -15,13 +15,18 @@ low_resolution = [
 ]
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='RandomResizedCrop', scale=299, crop_ratio_range=(0.5, 1.0)),
+    dict(
+        type='RandomResizedCrop',
+        scale=299,
+        crop_ratio_range=(0.5, 1.0),
+        backend='pillow',
+    ),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     *low_resolution,
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(299, 299)),
+    dict(type='Resize', scale=(299, 299), backend='pillow'),
     *low_resolution,
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

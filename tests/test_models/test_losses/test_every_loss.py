@@ -31,7 +31,12 @@ def build(name: str, **kwargs) -> torch.nn.Module:
     cls = MODELS.get(name)
     known = cls.__init__.__code__.co_varnames
     given = {k: v for k, v in widths.items() if k in known}
-    return cls(**{**given, **kwargs})
+    loss = cls(**{**given, **kwargs})
+    for bank in loss.modules():
+        if isinstance(bank, InstanceBank) and not bank.unit_rows:
+            # A mean over no batch is 0 and has no gradient.
+            torch.nn.init.uniform_(bank.features, -0.1, 0.1)
+    return loss
 
 
 def inputs(loss, dtype=torch.float32) -> tuple[list, list, dict]:
