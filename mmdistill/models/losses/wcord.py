@@ -186,7 +186,7 @@ class LCKTLoss(DistillLoss):
     def connect(self, losses: Mapping[str, nn.Module]) -> None:
         if self.critic is None:
             return
-        critic = losses.get(self.critic)
+        critic = losses[self.critic] if self.critic in losses else None
         if not isinstance(critic, GCKTLoss):
             found = [k for k, v in losses.items() if isinstance(v, GCKTLoss)]
             raise ValueError(

@@ -202,7 +202,7 @@ def test_lckt_takes_the_critic_without_training_it():
     torch.manual_seed(0)
     critic = GCKTLoss(6, 9, num_samples=40).double()
     loss = LCKTLoss(6, 9, critic='gckt').double()
-    loss.connect({'gckt': critic, 'lckt': loss})
+    loss.connect(torch.nn.ModuleDict({'gckt': critic, 'lckt': loss}))
     assert not list(loss.parameters()) and not loss.state_dict()
     student = torch.randn(5, 6).double().requires_grad_()
     teacher = torch.randn(5, 9).double()
@@ -215,9 +215,28 @@ def test_lckt_takes_the_critic_without_training_it():
     assert critic.embed_student.weight.grad is None
 
 
+def test_lckt_finds_the_critic_in_a_distiller():
+    """Whichever of the two stands first."""
+    model = MODELS.build(
+        dict(
+            type='OfflineDistiller',
+            student=tiny_classifier(),
+            teacher=tiny_classifier(),
+            losses=dict(
+                lckt=dict(type='LCKTLoss', critic='gckt'),
+                gckt=dict(type='GCKTLoss', num_samples=8, num_negatives=4),
+            ),
+            input_size=(1, 8, 8),
+        )
+    )
+    assert not any('losses.lckt' in key for key in model.state_dict())
+    student, teacher = (torch.randn(4, dim) for dim in model.feature_dims)
+    assert model.losses['lckt'](student, teacher).isfinite()
+
+
 def test_lckt_names_the_critics_there_are():
     loss = LCKTLoss(6, 9, critic='global')
-    losses = {'gckt': GCKTLoss(6, 9), 'lckt': loss}
+    losses = torch.nn.ModuleDict({'gckt': GCKTLoss(6, 9), 'lckt': loss})
     with pytest.raises(ValueError, match=r"critic='global'.*\['gckt'\]"):
         loss.connect(losses)
 
