@@ -173,16 +173,11 @@ class CRDLoss(DistillLoss):
         )
         scores = []
         for anchors, positives, queue in sides:
-            positive = self._pair_score(anchors, positives)
+            positive = (anchors * positives).sum(1) / self.temperature
             negative = self._scores(anchors, queue.features)
             negative = negative.masked_fill(same, -torch.inf)
-            scores.append(torch.cat([positive, negative], dim=1))
+            scores.append(torch.cat([positive[:, None], negative], dim=1))
         return scores
-
-    def _pair_score(self, anchors: Tensor, positives: Tensor) -> Tensor:
-        """<u, v> / T of each row's pair: (N, 1)."""
-        score = (anchors * positives).sum(dim=1, keepdim=True)
-        return score / self.temperature
 
     def _scores(self, anchors: Tensor, rows: Tensor) -> Tensor:
         """<M_j, v> / T of all rows j of a memory M: (N, len(M))."""
