@@ -50,7 +50,7 @@ LOOPS = _child('LOOPS', 'engine.loops')
 HOOKS = _child('HOOKS', 'engine.hooks')
 LOG_PROCESSORS = _child('LOG_PROCESSORS', 'engine.hooks')
 OPTIMIZERS = _child('OPTIMIZERS', 'engine.hooks')
-OPTIM_WRAPPERS = _child('OPTIM_WRAPPERS', 'engine.hooks')
+OPTIM_WRAPPERS = _child('OPTIM_WRAPPERS', 'engine.optim_wrapper')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(
     'OPTIM_WRAPPER_CONSTRUCTORS', 'engine.hooks'
 )

@@ -1,13 +1,12 @@
 # ConvNets by self-distillation (ProtoCPC, A.4), batch 512: SGD, cosine. What
 # A.4 leaves out is DINO's: 10 epochs of warm-up, cosine to 1e-6, no decay of
-# biases and norms, clipping. DINO clips each tensor's gradient by itself,
-# MMEngine all of them together.
+# biases and norms, clipping of each tensor's gradient by itself.
 optim_wrapper = dict(
     optimizer=dict(type='SGD', lr=0.6, momentum=0.9, weight_decay=1e-4),
     paramwise_cfg=dict(
         norm_decay_mult=0.0, bias_decay_mult=0.0, flat_decay_mult=0.0
     ),
-    clip_grad=dict(max_norm=3.0),
+    clip_grad=dict(type='norm_per_tensor', max_norm=3.0),
 )
 param_scheduler = [
     dict(
