@@ -42,6 +42,11 @@ CASES = dict(
     # 16 rows a step, of two views: fewer and more than a queue keeps.
     seed_views=dict(**SEED, memories=dict(queue=queue(10))),
     seed_views_long=dict(**SEED, memories=dict(queue=queue(21))),
+    compress_slow=dict(
+        losses=dict(a=dict(type='CompRessLoss', level='feature')),
+        memories=dict(student_queue=queue(10), teacher_queue=queue(10)),
+        memory_encoder='slow_student',
+    ),
     ft=dict(losses=dict(a=dict(type='FTLoss', loss_weight=5.0)), stage=1),
     ft_second=dict(losses=dict(a=dict(type='FTLoss', loss_weight=5.0))),
     ab=dict(losses=dict(a=dict(type='ABLoss')), stage=1),
@@ -73,6 +78,9 @@ def two_steps(rank: int, world: int, name: str) -> dict:
     for module in model.modules():  # its statistics are each process's own
         if isinstance(module, torch.nn.modules.batchnorm._NormBase):
             module.eval()
+    if name == 'compress_slow':  # no longer what the student is
+        for parameter in model.slow_student.parameters():
+            parameter.data *= 0.9
     for loss in model.losses.values():
         if hasattr(loss, 'bank_student'):  # all processes draw the same
             draw = torch.Generator().manual_seed(1)

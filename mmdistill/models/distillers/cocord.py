@@ -95,6 +95,11 @@ class CoCoRD(OfflineDistiller):
         cognate_encoder: str | None = 'slow_student',
         **kwargs: Any,
     ) -> None:
+        if kwargs.get('memory_encoder', 'student') != 'student':
+            raise ValueError(
+                "CoCoRD's dictionary is filled by model.contrastive_encoder; "
+                "leave model.memory_encoder out, or set it to 'student'"
+            )
         super().__init__(
             student, teacher, losses or {}, task_weight=task_weight, **kwargs
         )

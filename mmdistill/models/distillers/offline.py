@@ -4,10 +4,12 @@ import copy
 from collections.abc import Sequence
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmdistill.models.distillers.base import _preprocessor
 from mmdistill.models.distillers.pair import PairDistiller
 from mmdistill.models.distillers.teacher import FrozenTeacher
+from mmdistill.models.distillers.wiring import Side, remembers_student
 from mmdistill.models.representation import RepresentationReader
 from mmdistill.registry import MODELS
 
@@ -41,13 +43,18 @@ class OfflineDistiller(FrozenTeacher, PairDistiller):
             prototypes; 'new' with a copy of the student's,
             ``teacher_prototypes``, which `MomentumUpdateHook` with momentum 0
             renews at every step (ProtoCPC, Table 9).
+        memory_encoder: who fills the memories of a student's rows: 'student',
+            or 'slow_student', a momentum copy of it that a
+            `MomentumUpdateHook` moves (CompRess with two queues). The copy's
+            batch norms take the batch's statistics, its dropout is off.
         dropout_views: see `PairDistiller`.
         input_size: (C, H, W) of the images, for the dry run that finds out
             widths.
         teacher_input_size: the same of the teacher's, if it differs.
         init_cfg: MMEngine's initialisation config.
     Raises:
-        KeyError, ValueError: when a loss lacks what it needs.
+        KeyError, ValueError: when a loss lacks what it needs, or no memory
+            keeps anything of a slow student.
         CheckpointError: when the teacher's file does not fit.
     Config:
         model=dict(type='OfflineDistiller', student=..., teacher=...,
@@ -66,6 +73,7 @@ class OfflineDistiller(FrozenTeacher, PairDistiller):
         data_preprocessor: dict | nn.Module | None = None,
         teacher_preprocessor: dict | nn.Module | None = None,
         teacher_prototypes: str = 'old',
+        memory_encoder: str = 'student',
         dropout_views: bool = False,
         input_size: Sequence[int] = (3, 32, 32),
         teacher_input_size: Sequence[int] | None = None,
@@ -86,6 +94,11 @@ class OfflineDistiller(FrozenTeacher, PairDistiller):
                 "model.teacher_prototypes is 'old' (the teacher's own) or "
                 f"'new' (the student's), got {teacher_prototypes!r}"
             )
+        if memory_encoder not in ('student', 'slow_student'):
+            raise ValueError(
+                "model.memory_encoder is 'student' or 'slow_student' (its "
+                f'momentum copy), got {memory_encoder!r}'
+            )
         if teacher_prototypes == 'new' and 'prototypes' in teacher:
             teacher = {**teacher, 'prototypes': None}
         self._take_teacher(teacher, teacher_ckpt)
@@ -97,7 +110,40 @@ class OfflineDistiller(FrozenTeacher, PairDistiller):
         )
         if teacher_prototypes == 'new':
             self._share_prototypes(teacher_input_size or input_size)
-        self._wire(losses, memories or {}, input_size, teacher_input_size)
+        sides = self._wire(
+            losses, memories or {}, input_size, teacher_input_size
+        )
+        if memory_encoder == 'slow_student':
+            self._copy_student(*sides)
+
+    def _copy_student(self, student: Side, teacher: Side) -> None:
+        """Let memories keep what a momentum copy of the student says."""
+        if not any(
+            remembers_student(loss, self._edges[name], student, teacher)
+            for name, loss in self.losses.items()
+        ):
+            raise ValueError(
+                "model.memory_encoder='slow_student' fills memories with a "
+                "copy's representations, but no loss of "
+                f'{sorted(self.losses)} keeps any of the student; set it to '
+                "'student', or use CompRessLoss with queues=2"
+            )
+        # With its model, and with what the dry run found out about that.
+        self._read_slow_student = copy.deepcopy(self._read_student)
+        self.slow_student = self._read_slow_student.model
+        self.slow_student.requires_grad_(False)
+        self.momentum_copies = (*self.momentum_copies, 'slow_student')
+        # init_weights passes it by: the hook copies what the student has.
+        self.slow_student._is_init = True
+
+    def train(self, mode: bool = True) -> nn.Module:
+        """Training mode; of a slow student only the batch norms are in it."""
+        super().train(mode)
+        if self._read_slow_student is not None:
+            for module in self.slow_student.modules():
+                if not isinstance(module, _BatchNorm):
+                    module.training = False  # eval() reaches the norms inside
+        return self
 
     def _share_prototypes(self, input_size: Sequence[int]) -> None:
         prototypes = getattr(self.student, 'prototypes', None)
@@ -119,7 +165,7 @@ class OfflineDistiller(FrozenTeacher, PairDistiller):
             )
         self.teacher_prototypes = copy.deepcopy(prototypes)
         self.teacher_prototypes.requires_grad_(False)
-        self.momentum_copies = ('teacher_prototypes',)
+        self.momentum_copies = (*self.momentum_copies, 'teacher_prototypes')
         # init_weights passes it by: the hook copies what the student has.
         self.teacher_prototypes._is_init = True
         self._read_teacher.prototypes = self.teacher_prototypes

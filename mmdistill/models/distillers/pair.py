@@ -56,6 +56,8 @@ class PairDistiller(BaseDistiller):
     teacher: nn.Module
     _read_student: RepresentationReader
     _read_teacher: RepresentationReader
+    #: Of what memories keep in place of the student; None: the student.
+    _read_slow_student: RepresentationReader | None = None
 
     def __init__(
         self,
@@ -85,8 +87,12 @@ class PairDistiller(BaseDistiller):
         memories: dict,
         input_size: Sequence[int],
         teacher_input_size: Sequence[int] | None = None,
-    ) -> None:
-        """Build losses and memories that fit what the two models give."""
+    ) -> tuple[Side, Side]:
+        """Build losses and memories that fit what the two models give.
+
+        Returns:
+            what student and teacher give.
+        """
         self._check_names(losses)
         with_maps = wants_maps(losses)
         student = Side('student', self._read_student, input_size, with_maps)
@@ -138,6 +144,7 @@ class PairDistiller(BaseDistiller):
                 for name, cfg in memories.items()
             }
         )
+        return student, teacher
 
     def _check_names(self, losses: dict) -> None:
         if not (losses or self.task_weight or self.own_losses):
@@ -178,6 +185,7 @@ class PairDistiller(BaseDistiller):
         teacher = self._target(
             views if teacher_inputs is None else as_list(teacher_inputs)
         )
+        remembered = self._remembered(views)
         losses = {}
         if self.task_weight and self.stage == 2:
             losses[TASK] = self.task_weight * self.task_loss(
@@ -187,7 +195,9 @@ class PairDistiller(BaseDistiller):
                 student[0].feature,
             )
         for name in active:
-            losses[name] = self._compare(name, student, teacher, fields)
+            losses[name] = self._compare(
+                name, student, teacher, fields, remembered
+            )
         return losses
 
     def prepare_teacher(self) -> None:
@@ -205,6 +215,15 @@ class PairDistiller(BaseDistiller):
         self.prepare_teacher()
         return read_views(self._read_teacher, views[: global_views(views)])
 
+    @torch.no_grad()
+    def _remembered(
+        self, views: Sequence[Tensor]
+    ) -> list[Representation] | None:
+        """What memories keep in place of the student's, if anything."""
+        if self._read_slow_student is None or not self.training:
+            return None
+        return read_views(self._read_slow_student, views)
+
     def _active(self) -> dict[str, nn.Module]:
         """The losses that count in the present stage."""
         return {
@@ -219,6 +238,7 @@ class PairDistiller(BaseDistiller):
         student: Sequence[Representation] | None,
         teacher: Sequence[Representation],
         fields: dict[str, Tensor],
+        remembered: Sequence[Representation] | None = None,
     ) -> Tensor:
         loss = self.losses[name]
         s, t = self._select(name, student, teacher)
@@ -226,6 +246,8 @@ class PairDistiller(BaseDistiller):
             name, in_full_precision(loss, s, t, **self._needed(name, fields))
         )
         if self.training and hasattr(loss, 'remember'):
+            if remembered is not None:
+                s, t = self._select(name, remembered, teacher)
             rows = loss.remember(s, t)
             after_backward(value, lambda: self._enqueue(rows))
         return value
@@ -284,6 +306,7 @@ class PairDistiller(BaseDistiller):
         data = self.data_preprocessor(data, True)
         views = as_list(data['inputs'])
         with evaluating(self.student), evaluating(self.teacher):
+            # Before the first step a slow student is what the student is.
             student = read_views(self._read_student, views)
             teacher = self._target(as_list(data.get('teacher_inputs', views)))
         for name, loss in self.losses.items():

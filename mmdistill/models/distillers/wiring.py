@@ -9,7 +9,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from mmdistill.models.representation import (
     Representation,
@@ -295,6 +296,31 @@ def remembered_widths(
             )
         )
     return {name: row.shape[1] for name, row in rows.items()}
+
+
+@torch.no_grad()
+def remembers_student(
+    loss: nn.Module, edge: Edge, student: Side, teacher: Side
+) -> bool:
+    """Whether what a loss puts into memories depends on the student."""
+    if not hasattr(loss, 'remember'):
+        return False
+    first, second = (
+        edge.select(i, side.reader.numbers, side.dry)
+        for i, side in enumerate((student, teacher))
+    )
+
+    def rows(start: float, end: float) -> dict[str, Tensor]:
+        return loss.remember(
+            tree_map(
+                lambda x: torch.linspace(start, end, x.numel()).view_as(x),
+                first,
+            ),
+            second,
+        )
+
+    rising, falling = rows(-1, 2), rows(2, -1)
+    return any(not torch.equal(rising[k], falling[k]) for k in rising)
 
 
 def _class_of(who: str, cfg: dict | nn.Module) -> type:

@@ -20,7 +20,10 @@ class CompRessLoss(DistillLoss):
     not among them.
 
     Paper: Abbasi Koohpayegani et al., CompRess: Self-Supervised Learning by
-    Compressing Representations, NeurIPS 2020, 'Ours-2q' and 'Ours-1q'.
+    Compressing Representations, NeurIPS 2020, 'Ours-2q' and 'Ours-1q'. The
+    public code (https://github.com/UMBCvision/CompRess) fills the student's
+    queue from a momentum copy, which is ``model.memory_encoder=
+    'slow_student'`` of `OfflineDistiller`; without it the student does.
 
     Args:
         temperature: tau of both sides; 0.04 in the paper.

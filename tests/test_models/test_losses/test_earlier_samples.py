@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from helpers import digits_batch, digits_config, tiny_classifier
+from mmengine.hooks import Hook
 from mmengine.optim import build_optim_wrapper
 from mmengine.runner import Runner
 
@@ -304,3 +305,151 @@ def test_saved_and_resumed_equals_never_stopped(tmp_path):
     assert set(resumed) == set(expected)
     for name, value in expected.items():
         assert torch.equal(resumed[name], value), name
+
+
+# A momentum copy of the student fills its queue --------------------------
+SLOW = dict(
+    type='MomentumUpdateHook',
+    source='student',
+    target='slow_student',
+    momentum=0.9,
+)
+
+
+class BatchesHook(Hook):
+    """Trains in float64, keeps the first model, the batches, the losses."""
+
+    priority = 'VERY_LOW'
+
+    def __init__(self):
+        self.batches, self.losses = [], []
+
+    def before_train(self, runner):
+        runner.model.double()
+        self.model = copy.deepcopy(runner.model)
+
+    def before_train_iter(self, runner, batch_idx, data_batch):
+        self.batches.append(data_batch)
+
+    def after_train_iter(self, runner, batch_idx, data_batch, outputs):
+        self.losses.append(outputs['compress'].item())
+
+
+def slow_config(work_dir, epochs=2, **kwargs):
+    options = {
+        'model.memory_encoder': 'slow_student',
+        'model.memories': {
+            name: dict(type='FeatureQueue', size=80) for name in TWO
+        },
+        'model.task_weight': 0,
+        'train_cfg.max_epochs': epochs,
+    }
+    cfg = digits_config(work_dir, COMPRESS, **options, **kwargs)
+    cfg.custom_hooks = [dict(type='ResumeStateHook'), dict(SLOW)]
+    return cfg
+
+
+def test_a_slow_student_fills_the_queue_as_in_the_authors_loop(
+    tmp_path, monkeypatch
+):
+    """Forward of both, step, then the copy moves; its own batch norms."""
+    monkeypatch.setattr(torch.Tensor, 'float', torch.Tensor.double)
+    runner = Runner.from_cfg(slow_config(tmp_path))
+    seen = BatchesHook()
+    runner.register_hook(seen)
+    runner.train()
+
+    student, teacher = seen.model.student, seen.model.teacher
+    key = copy.deepcopy(student)
+    optimizer = torch.optim.SGD(student.parameters(), lr=0.05, momentum=0.9)
+    student_queue = torch.zeros(0, 16, dtype=torch.float64)
+    teacher_queue = student_queue.clone()
+    losses = []
+    for batch in seen.batches:
+        x = seen.model.data_preprocessor(batch, True)['inputs']
+        with torch.no_grad():
+            t = teacher.extract_feat(x)[-1]
+            k = key.extract_feat(x)[-1]
+        s = student.extract_feat(x)[-1]
+        loss = compress_by_hand(s, t, student_queue, teacher_queue)
+        losses.append(loss.item())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        student_queue = torch.cat([student_queue, F.normalize(k)])[-80:]
+        teacher_queue = torch.cat([teacher_queue, F.normalize(t)])[-80:]
+        with torch.no_grad():
+            for slow, fast in zip(
+                key.parameters(), student.parameters(), strict=True
+            ):
+                slow.mul_(0.9).add_(0.1 * fast)
+    assert len(losses) == 6 and losses[0] == 0 and min(losses[1:]) > 0
+    torch.testing.assert_close(seen.losses, losses, rtol=1e-10, atol=0)
+    queues = runner.model.memories
+    for name, expected in [
+        ('student_queue', student_queue),
+        ('teacher_queue', teacher_queue),
+    ]:
+        found = queues[name].ordered()
+        torch.testing.assert_close(found.double(), expected)
+    for ours, theirs in [(runner.model.student, student),
+                         (runner.model.slow_student, key)]:  # fmt: skip
+        state = theirs.state_dict()
+        for name, value in ours.state_dict().items():
+            torch.testing.assert_close(value, state[name], msg=name)
+
+
+def test_a_slow_student_resumes(tmp_path):
+    def train(name, epochs, resume=False):
+        cfg = slow_config(tmp_path / name, epochs, resume=resume)
+        cfg.model.teacher_ckpt = str(tmp_path / 'teacher.pth')
+        runner = Runner.from_cfg(cfg)
+        runner.train()
+        return runner.model.state_dict()
+
+    teacher = MODELS.build(tiny_classifier(depth=14))
+    torch.save(teacher.state_dict(), tmp_path / 'teacher.pth')
+    expected = train('whole', 2)
+    train('parts', 1)
+    resumed = train('parts', 2, resume=True)
+    assert set(resumed) == set(expected)
+    for name, value in expected.items():
+        assert torch.equal(resumed[name], value), name
+
+
+def test_a_slow_student_draws_no_dropout_but_takes_the_batchs_statistics():
+    student = dict(
+        type='SelfSupervisedEncoder',
+        backbone=tiny_classifier()['backbone'],
+        neck=dict(type='GlobalAveragePooling'),
+        head=dict(
+            type='ProjectionHead', hidden_dim=8, out_dim=6, dropout=(0.5, 0.5)
+        ),
+    )
+    model = build(
+        dict(compress=dict(type='CompRessLoss')),
+        TWO,
+        student=student,
+        teacher=copy.deepcopy(student),
+        memory_encoder='slow_student',
+    )
+    model.train()
+    batch = model.data_preprocessor(digits_batch(8))
+    first, second = (model._remembered([batch['inputs']]) for _ in range(2))
+    assert torch.equal(first[0].embedding, second[0].embedding)
+    assert model.slow_student.backbone.bn1.num_batches_tracked > 0
+    assert model.student.backbone.bn1.num_batches_tracked == 0
+    model.eval()
+    assert not any(m.training for m in model.modules())
+    assert not any(p.requires_grad for p in model.slow_student.parameters())
+
+
+def test_bad_memory_encoders():
+    with pytest.raises(ValueError, match="slow_student.*got 'key'"):
+        build(COMPRESS, TWO, memory_encoder='key')
+    seed = dict(seed=dict(type='SEEDLoss', level='feature'))
+    wide = dict(teacher=tiny_classifier(depth=14))
+    with pytest.raises(ValueError, match=r"\['seed'\] keeps any of the stu"):
+        build(seed, dict(queue=20), memory_encoder='slow_student', **wide)
+    with pytest.raises(ValueError, match='contrastive_encoder'):
+        build({}, {}, type='CoCoRD', memory_encoder='slow_student')
