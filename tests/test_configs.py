@@ -406,6 +406,22 @@ def test_swav_at_4096_has_the_rates_of_its_code(iters):
     np.testing.assert_allclose(rates_of(cfg, iters), expected, rtol=1e-9)
 
 
+IMAGENET = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
+
+
+@pytest.mark.parametrize(
+    'path',
+    sorted((CONFIGS / '_base_' / 'datasets').glob('*.py')),
+    ids=lambda path: path.stem,
+)
+def test_statistics_of_imagenet_are_not_rounded(path):
+    found = Config.fromfile(path).get('data_preprocessor', {})
+    for name, exact in IMAGENET.items():
+        value = list(found.get(name, ()))
+        if value == pytest.approx(exact, abs=0.6):
+            assert value == exact
+
+
 PAIRS = sorted((CONFIGS / '_base_' / 'pairs').glob('*.py'))
 
 
