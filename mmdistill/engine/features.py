@@ -35,7 +35,7 @@ def extract_features(
         fp16: run the model under autocast.
         read: gives the features (N, D) of images (N, C, H, W); those of the
             ``part`` when None. See `feature_reader`.
-        part: of a distiller, 'student' or 'teacher': whose images are read.
+        part: of a distiller, whose images are read; see `network_of`.
     Shape:
         returns features (num_samples, D) float32, the same in every process,
         and labels (num_samples,), -1 where unknown, on the model's device.
@@ -90,21 +90,23 @@ def network_of(
     Args:
         model: a distiller, or a classifier or an encoder, which is its own
             'student'.
-        part: 'student', or 'teacher' for a momentum copy of the student, a
-            teacher that learns beside it, or a frozen one.
+        part: 'student', or 'teacher' for a momentum copy that teaches, a
+            network that learns beside the student, or a frozen one, or
+            'slow_student' for a momentum copy beside a teacher (CoCoRD).
         setting: its config key, for errors.
     Raises:
         ValueError: if the model has no such network.
     """
     if part == 'student':
         return getattr(model, 'student', model)
-    network = getattr(model, 'teacher', None) if part == 'teacher' else None
+    known = part in ('teacher', 'slow_student')
+    network = getattr(model, part, None) if known else None
     if network is None:
         raise ValueError(
             f'{setting}={part!r} is no part of {type(model).__name__}; it is '
-            "'student', or 'teacher' of a distiller that has one. Set "
-            f"{setting}='student', or take the config of the distiller's "
-            'training, with one of its full checkpoints'
+            "'student', or 'teacher' or 'slow_student' of a distiller that "
+            f"has one. Set {setting}='student', or take the config of the "
+            "distiller's training, with one of its full checkpoints"
         )
     return network
 
@@ -118,7 +120,7 @@ def feature_reader(
 
     Args:
         model: a distiller or a classifier.
-        part: of a distiller, 'student' or 'teacher'.
+        part: of a distiller, see `network_of`.
     Raises:
         ValueError: if there is no such part; when called, if the network has
             no feature.

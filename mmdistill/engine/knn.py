@@ -36,7 +36,7 @@ class KNNEvaluation:
         temperature: of the votes.
         chunk_size: samples classified at a time, see `weighted_knn`.
         fp16: run the model under autocast.
-        part: of a distiller, 'student' or 'teacher', see `network_of`.
+        part: of a distiller, see `network_of`.
     Raises:
         ValueError: if a k exceeds the bank, or its sampler never ends.
     """

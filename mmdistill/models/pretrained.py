@@ -50,12 +50,12 @@ def weights_of(
 
     Args:
         state: the weights in a file.
-        part: 'student' or 'teacher'.
+        part: 'student', 'teacher', or another network of a distiller.
         setting: its config key, for errors.
     Raises:
-        CheckpointError: if it is the teacher that is asked for and the file
-            has none: an export, or a full checkpoint of a run whose teacher
-            was frozen.
+        CheckpointError: if it is not the student that is asked for and the
+            file does not have it: an export, or a full checkpoint of a run
+            whose teacher was frozen.
     """
     found = _below(state, f'{part}.')
     if not found and part != 'student':
@@ -64,7 +64,7 @@ def weights_of(
             f'{setting}={part!r} takes the {part} of a full checkpoint, whose '
             f'keys begin with "{part}."; those of this file begin with '
             f'{rooms[:_SHOWN]}. Give a full checkpoint (epoch_*.pth) of a run '
-            f"whose teacher learns, or set {setting}='student', which also "
+            f"whose {part} learns, or set {setting}='student', which also "
             'takes the file of one network'
         )
     return found or state

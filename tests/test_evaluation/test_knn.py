@@ -318,6 +318,23 @@ def test_a_frozen_teacher_sees_its_own_images(tmp_path):
     assert list(found.values()) == list(alone.val().values())
 
 
+def test_a_slow_student_beside_a_teacher(tmp_path):
+    cfg = knn_config(tmp_path, k=(20,), part='slow_student')
+    cfg.model.update(type='CoCoRD', losses={}, queue_size=64)
+    runner = Runner.from_cfg(cfg)
+    slow = runner.model.slow_student
+    torch.nn.init.normal_(slow.backbone.conv1.weight)
+    alone = knn_config(tmp_path / 'alone', k=(20,))
+    alone.model = dict(
+        cfg.model.student, data_preprocessor=cfg.model.data_preprocessor
+    )
+    alone = Runner.from_cfg(alone)
+    alone.model.load_state_dict(slow.state_dict())
+    found = runner.val()
+    assert 'knn/slow_student_top1_k20' in found
+    assert list(found.values()) == list(alone.val().values())
+
+
 @pytest.mark.parametrize('stage', ['val', 'test'])
 @pytest.mark.parametrize('part', ['teacher', 'tutor'])
 def test_a_part_that_the_model_does_not_have(tmp_path, stage, part):

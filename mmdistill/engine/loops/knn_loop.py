@@ -69,8 +69,9 @@ class KNNValLoop(_KNNLoop, ValLoop):
             features is about chunk_size x (size of the bank) x 4 bytes.
         part: of a distiller, 'student'; or 'teacher' for a momentum copy of
             the student (DINO), a teacher that learns beside it (OSS), or a
-            frozen one. Its metrics are ``knn/teacher_top1_k20`` and so on,
-            which ``save_best`` and ``ExportStudentHook.metric`` then name.
+            frozen one; or 'slow_student' for a momentum copy beside a teacher
+            (CoCoRD). Metrics then are ``knn/teacher_top1_k20`` and so on,
+            which ``save_best`` and ``ExportStudentHook.metric`` have to name.
     Raises:
         ValueError: if a k exceeds the bank, samples are missing, none has a
             label, or the model has no such part.
