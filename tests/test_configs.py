@@ -363,6 +363,16 @@ def test_dino_warms_up_from_0(iters):
     """DINO's cosine_scheduler: linspace(0, base, W), then a cosine."""
     cfg = Config.fromfile(CONFIGS / 'dino/dino_resnet50_100e_in1k.py')
     base = cfg.optim_wrapper.optimizer.lr
+    rates = rates_of(cfg, iters)
+    progress = np.arange(90 * iters) / (90 * iters)
+    cosine = 1e-6 + (base - 1e-6) * (1 + np.cos(np.pi * progress)) / 2
+    expected = [*np.linspace(0, base, 10 * iters), *cosine]
+    np.testing.assert_allclose(rates, expected, rtol=1e-9, atol=1e-11)
+
+
+def rates_of(cfg, iters):
+    """The learning rate of every step of 100 epochs of so many steps."""
+    base = cfg.optim_wrapper.optimizer.lr
     weight = torch.nn.Parameter(torch.ones(1))
     optimizer = torch.optim.SGD([weight], lr=base)
     schedules = [
@@ -378,10 +388,38 @@ def test_dino_warms_up_from_0(iters):
         optimizer.step()
         for schedule in schedules:
             schedule.step()
+    return rates
+
+
+@pytest.mark.parametrize('iters', [2, 7])
+def test_swav_at_4096_has_the_rates_of_its_code(iters):
+    """Its main: linspace(0.3, 4.8, W), then a cosine to 0.0048."""
+    cfg = Config.fromfile(CONFIGS / 'swav/swav_bs4096_resnet18_100e_in1k.py')
+    assert cfg.train_dataloader.batch_size == 4096
+    assert not cfg.model.queue_size
+    (freeze,) = [h for h in cfg.custom_hooks if h.type == 'FreezeHook']
+    assert freeze.iters == 313
+    assert not [h for h in cfg.custom_hooks if h.type == 'QueueHook']
     progress = np.arange(90 * iters) / (90 * iters)
-    cosine = 1e-6 + (base - 1e-6) * (1 + np.cos(np.pi * progress)) / 2
-    expected = [*np.linspace(0, base, 10 * iters), *cosine]
-    np.testing.assert_allclose(rates, expected, rtol=1e-9, atol=1e-11)
+    cosine = 0.0048 + (4.8 - 0.0048) * (1 + np.cos(np.pi * progress)) / 2
+    expected = [*np.linspace(0.3, 4.8, 10 * iters), *cosine]
+    np.testing.assert_allclose(rates_of(cfg, iters), expected, rtol=1e-9)
+
+
+IMAGENET = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
+
+
+@pytest.mark.parametrize(
+    'path',
+    sorted((CONFIGS / '_base_' / 'datasets').glob('*.py')),
+    ids=lambda path: path.stem,
+)
+def test_statistics_of_imagenet_are_not_rounded(path):
+    found = Config.fromfile(path).get('data_preprocessor', {})
+    for name, exact in IMAGENET.items():
+        value = list(found.get(name, ()))
+        if value == pytest.approx(exact, abs=0.6):
+            assert value == exact
 
 
 PAIRS = sorted((CONFIGS / '_base_' / 'pairs').glob('*.py'))

@@ -1,7 +1,8 @@
 """Test a model: ``python tools/test.py CONFIG CHECKPOINT [options]``.
 
 CONFIG is the training config; CHECKPOINT is one of the training's checkpoints
-or an exported student. The teacher's file is not needed.
+or an exported student. The teacher's file is not needed, unless a frozen
+teacher is what is tested (``--cfg-options test_cfg.part=teacher``, by k-NN).
 """
 
 import argparse
@@ -79,7 +80,17 @@ def merge_args(cfg, args):
     require_file(args.checkpoint, 'the checkpoint')
     cfg.load_from = args.checkpoint
     cfg.resume = False
-    if cfg.model.get('teacher_ckpt') is not None:
+    tested = cfg.test_cfg or {}
+    if 'part' in tested and tested.get('type', 'TestLoop') == 'TestLoop':
+        raise ValueError(
+            f'test_cfg.part={tested.part!r} says whose features k-NN reads, '
+            f'but {args.config!r} tests predictions; leave it out, or set '
+            "test_cfg=dict(type='KNNTestLoop', bank_dataloader=..., part=...)"
+        )
+    if (
+        cfg.model.get('teacher_ckpt') is not None
+        and tested.get('part') != 'teacher'
+    ):
         cfg.model.teacher_ckpt = None
 
     if args.amp:

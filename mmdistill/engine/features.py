@@ -7,6 +7,7 @@ from mmengine.runner import autocast
 from torch import Tensor, nn
 
 from mmdistill.models import RepresentationReader
+from mmdistill.models.distillers.preprocessor import teacher_images
 from mmdistill.ops import all_reduce_sum
 from mmdistill.structures import BatchedSamples
 
@@ -18,6 +19,7 @@ def extract_features(
     num_samples: int,
     fp16: bool = False,
     read: Callable[[Tensor], Tensor] | None = None,
+    part: str = 'student',
 ) -> tuple[Tensor, Tensor]:
     """The features of a whole dataset, in the order of its samples.
 
@@ -26,27 +28,30 @@ def extract_features(
     that it is in.
 
     Args:
-        model: a distiller, whose student is meant, or a classifier; not in a
-            distributed wrapper.
+        model: a distiller or a classifier; not in a distributed wrapper.
         batches: this process's share, of a dataloader whose samples know
             their index (`index_samples`).
         num_samples: length of the dataset.
         fp16: run the model under autocast.
-        read: gives the features (N, D) of images (N, C, H, W); the student's,
-            or the classifier's, when None. See `feature_reader`.
+        read: gives the features (N, D) of images (N, C, H, W); those of the
+            ``part`` when None. See `feature_reader`.
+        part: of a distiller, whose images are read; see `network_of`.
     Shape:
         returns features (num_samples, D) float32, the same in every process,
         and labels (num_samples,), -1 where unknown, on the model's device.
     Raises:
         ValueError: if a sample is missing, or the model has no feature.
     """
-    read = read or feature_reader(model)
+    read = read or feature_reader(model, part)
     features = labels = seen = None
     for batch in batches:
         index, label = _indices_and_labels(batch['data_samples'])
         prepared = model.data_preprocessor(batch, False)
+        images = prepared['inputs']
+        if part == 'teacher':
+            images = teacher_images(model.data_preprocessor, batch, prepared)
         with autocast(enabled=fp16):
-            feature = read(prepared['inputs'])
+            feature = read(images)
         if features is None:
             device = feature.device
             features = torch.zeros(
@@ -77,18 +82,54 @@ def extract_features(
     return features, all_reduce_sum(labels) // seen
 
 
+def network_of(
+    model: nn.Module, part: str = 'student', setting: str = 'part'
+) -> nn.Module:
+    """One of the networks of a distiller.
+
+    Args:
+        model: a distiller, or a classifier or an encoder, which is its own
+            'student'.
+        part: 'student', or 'teacher' for a momentum copy that teaches, a
+            network that learns beside the student, or a frozen one, or
+            'slow_student' for a momentum copy beside a teacher (CoCoRD).
+        setting: its config key, for errors.
+    Raises:
+        ValueError: if the model has no such network.
+    """
+    if part == 'student':
+        return getattr(model, 'student', model)
+    known = part in ('teacher', 'slow_student')
+    network = getattr(model, part, None) if known else None
+    if network is None:
+        raise ValueError(
+            f'{setting}={part!r} is no part of {type(model).__name__}; it is '
+            "'student', or 'teacher' or 'slow_student' of a distiller that "
+            f"has one. Set {setting}='student', or take the config of the "
+            "distiller's training, with one of its full checkpoints"
+        )
+    return network
+
+
 def feature_reader(
     model: nn.Module, part: str = 'student'
 ) -> Callable[[Tensor], Tensor]:
     """What gives the features (N, D) of images (N, C, H, W).
 
+    A frozen teacher is loaded if that was not done yet.
+
     Args:
         model: a distiller or a classifier.
-        part: of a distiller, 'student' or 'teacher'.
+        part: of a distiller, see `network_of`.
     Raises:
-        ValueError: when called, if the network has no feature.
+        ValueError: if there is no such part; when called, if the network has
+            no feature.
+        FileNotFoundError, CheckpointError: if a frozen teacher's file is not
+            there, or does not fit.
     """
-    reader = RepresentationReader(getattr(model, part, model))
+    reader = RepresentationReader(network_of(model, part))
+    if part == 'teacher' and hasattr(model, 'prepare_teacher'):
+        model.prepare_teacher()
 
     def read(images: Tensor) -> Tensor:
         feature = reader(images).feature

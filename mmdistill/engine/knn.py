@@ -36,7 +36,7 @@ class KNNEvaluation:
         temperature: of the votes.
         chunk_size: samples classified at a time, see `weighted_knn`.
         fp16: run the model under autocast.
-        part: of a distiller, 'student' or 'teacher'.
+        part: of a distiller, see `network_of`.
     Raises:
         ValueError: if a k exceeds the bank, or its sampler never ends.
     """
@@ -70,15 +70,21 @@ class KNNEvaluation:
             batches: this process's share of it, as of `extract_features`.
             num_samples: length of the dataset.
         Returns:
-            the accuracies in percent, as ``knn/top1_k20``, ``knn/top5_k20``.
+            the accuracies in percent, as ``knn/top1_k20``, ``knn/top5_k20``;
+            of a teacher, ``knn/teacher_top1_k20``.
         """
         runner = self.runner
         size = len(self.bank.dataset)
-        runner.logger.info(f'k-NN: features of {size} + {num_samples} images')
+        runner.logger.info(
+            f'k-NN of the {self.part}: features of {size} + {num_samples} '
+            'images'
+        )
         with seeded(runner.seed), evaluating(model):
             read = feature_reader(model, self.part)
             queries, bank = (
-                extract_features(model, loader, number, self.fp16, read)
+                extract_features(
+                    model, loader, number, self.fp16, read, self.part
+                )
                 for loader, number in (
                     (batches, num_samples),
                     (self.bank, size),
@@ -107,8 +113,9 @@ class KNNEvaluation:
         names = [(top, k) for top in _TOP for k in self.k]
         counts = [right[k][:, :top].sum() for top, k in names]
         counts = all_reduce_sum(torch.stack(counts)).tolist()
+        whose = '' if self.part == 'student' else f'{self.part}_'
         return {
-            f'knn/top{top}_k{k}': 100 * count / len(labels)
+            f'knn/{whose}top{top}_k{k}': 100 * count / len(labels)
             for (top, k), count in zip(names, counts, strict=True)
         }
 

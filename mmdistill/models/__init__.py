@@ -18,7 +18,7 @@ from mmdistill.models.encoders import SelfSupervisedEncoder
 from mmdistill.models.heads import *  # noqa: F403
 from mmdistill.models.losses import *  # noqa: F403
 from mmdistill.models.memories import FeatureQueue, InstanceBank
-from mmdistill.models.necks import FlattenNeck
+from mmdistill.models.necks import ClassTokensNeck, FlattenNeck
 from mmdistill.models.preprocessors import (
     BatchAugmentPreprocessor,
     DetectionPreprocessor,
@@ -35,6 +35,7 @@ __all__ = [
     'FCN',
     'OSS',
     'BatchAugmentPreprocessor',
+    'ClassTokensNeck',
     'CoCoRD',
     'DetectionPreprocessor',
     'FasterRCNN',

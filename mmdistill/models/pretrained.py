@@ -11,6 +11,7 @@ from mmengine.runner.checkpoint import _load_checkpoint
 from torch import Tensor, nn
 
 from mmdistill.engine.checkpoint import (
+    CheckpointError,
     load_partly,
     load_strictly,
     state_dict_of,
@@ -42,14 +43,31 @@ def read_weights(checkpoint: str, setting: str) -> dict[str, Tensor]:
     return state_dict_of(_load_checkpoint(path, map_location='cpu'), path)
 
 
-def weights_of(state: dict[str, Tensor], part: str) -> dict[str, Tensor]:
+def weights_of(
+    state: dict[str, Tensor], part: str, setting: str = 'part'
+) -> dict[str, Tensor]:
     """Those of one network in a full checkpoint, or all of another file.
 
     Args:
         state: the weights in a file.
-        part: 'student' or 'teacher'.
+        part: 'student', 'teacher', or another network of a distiller.
+        setting: its config key, for errors.
+    Raises:
+        CheckpointError: if it is not the student that is asked for and the
+            file does not have it: an export, or a full checkpoint of a run
+            whose teacher was frozen.
     """
-    return _below(state, f'{part}.') or state
+    found = _below(state, f'{part}.')
+    if not found and part != 'student':
+        rooms = sorted({key.split('.')[0] for key in state})
+        raise CheckpointError(
+            f'{setting}={part!r} takes the {part} of a full checkpoint, whose '
+            f'keys begin with "{part}."; those of this file begin with '
+            f'{rooms[:_SHOWN]}. Give a full checkpoint (epoch_*.pth) of a run '
+            f"whose {part} learns, or set {setting}='student', which also "
+            'takes the file of one network'
+        )
+    return found or state
 
 
 def what_to_change(
@@ -153,7 +171,7 @@ class Pretrained(PretrainedInit):
         """Those for a module, under its own names."""
         if self.prefix is not None:
             return _below(weights, self.prefix.rstrip('.') + '.')
-        state = weights_of(weights, self.part)
+        state = weights_of(weights, self.part, 'init_cfg.part')
         own = {name.split('.')[0] for name in module.state_dict()}
         if 'backbone' in own:
             return state

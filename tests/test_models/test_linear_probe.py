@@ -145,6 +145,15 @@ def test_the_teacher_of_a_full_checkpoint(tmp_path):
         assert torch.equal(model.backbone.state_dict()[key], value)
 
 
+def test_the_teacher_of_a_file_that_has_none(tmp_path):
+    """An export is the student: it must not pass for the teacher."""
+    path = tmp_path / 'student.pth'
+    trained(path, NETWORKS['cifar'])
+    model = transfer(NETWORKS['cifar'], checkpoint=str(path), part='teacher')
+    with pytest.raises(CheckpointError, match="model.part='teacher'.*epoch_"):
+        model.init_weights()
+
+
 @pytest.mark.parametrize(
     'network, message',
     [(tiny_classifier(depth=14), 'missing: backbone.layer1'),

@@ -14,6 +14,7 @@ from reference_encoders import SwAV, in_ddp, randomise
 
 from mmdistill.engine.checkpoint import load_file
 from mmdistill.models.encoders import swav_resnet50
+from mmdistill.registry import MODELS
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 NARROW = dict(stem_channels=4, base_channels=4)
@@ -120,3 +121,68 @@ def test_from_the_authors_file_to_a_probe(main, config, tmp_path):
     for key, value in probe.items():
         if key.startswith('backbone.'):
             assert torch.equal(value, student[key]), key
+
+
+def test_dinos_probe_of_the_momentum_copy(main, config, tmp_path):
+    """Four joined class tokens of the teacher in a full checkpoint."""
+    torch.manual_seed(0)
+    arch = dict(
+        embed_dims=12, num_layers=5, num_heads=2, feedforward_channels=16
+    )
+    probe = dict(
+        backbone=dict(arch=arch, out_indices=(1, 2, 3, 4)),
+        head=dict(in_channels=4 * 12),
+        part='teacher',
+        checkpoint='epoch_100.pth',
+    )
+    path = config('evaluation/linear_dino_deit_small_in1k', probe)
+    cfg = Config.fromfile(path)
+    assert cfg.optim_wrapper.optimizer.to_dict() == dict(
+        type='SGD', lr=0.001 * 1024 / 256, momentum=0.9, weight_decay=0.0
+    )
+    backbone = dict(
+        cfg.model.backbone, type='VisionTransformer', out_type='cls_token'
+    )
+    backbone.pop('out_indices')
+    networks = {
+        part: MODELS.build(dict(backbone)) for part in ('student', 'teacher')
+    }
+    networks['teacher'].eval()
+    torch.save(
+        dict(
+            state_dict={
+                f'{part}.backbone.{key}': value
+                for part, network in networks.items()
+                for key, value in network.state_dict().items()
+            }
+        ),
+        'epoch_100.pth',
+    )
+    main('train', path, '--work-dir', 'run', '--cfg-options',
+         'train_cfg.max_epochs=1', 'log_level=WARNING')  # fmt: skip
+
+    state = load_file('run/epoch_1.pth')['state_dict']
+    for key, value in networks['teacher'].state_dict().items():
+        assert torch.equal(state[f'backbone.{key}'], value), key
+    # what was learnt from is the last token, and three before it
+    model = MODELS.build(cfg.model.to_dict()).eval()
+    model.load_state_dict(state)
+    images = torch.randn(2, 3, 224, 224)
+    (feature,) = model.extract_feat(images)
+    assert feature.shape == (2, 4 * 12)
+    with torch.no_grad():
+        last = networks['teacher'](images)[0]
+    torch.testing.assert_close(feature[:, -12:], last)
+    scores = torch.nn.functional.linear(
+        feature, state['head.fc.weight'], state['head.fc.bias']
+    )
+    torch.testing.assert_close(model(images), scores)
+
+    # the file that it leaves answers as the run did
+    results = []
+    for file in ('epoch_1', 'student'):
+        out = f'{file}.json'
+        main('test', path, f'run/{file}.pth', '--out', out, '--out-item',
+             'metrics')  # fmt: skip
+        results.append(json.loads(Path(out).read_text()))
+    assert results[0] == results[1]

@@ -6,6 +6,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop
 
 from mmdistill.datasets.sample_stream import index_samples
+from mmdistill.engine.features import network_of
 from mmdistill.engine.hooks.model_hook import unwrap
 from mmdistill.engine.knn import KNNEvaluation, build_loader
 from mmdistill.evaluation.knn import NEIGHBOURS
@@ -28,10 +29,9 @@ class KNNHook(Hook):
             run's validation when None.
         interval: epochs (or iterations) from one evaluation to the next.
         by_epoch: whether the interval counts epochs.
-        k, temperature, chunk_size, fp16: as of `KNNValLoop`.
-        part: of a distiller, 'student', or 'teacher' for a teacher that
-            learns (OSS, the momentum copy of DINO) beside the student; its
-            accuracies are ``knn/teacher_top1_k20`` and so on.
+        k, temperature, chunk_size, fp16, part: as of `KNNValLoop`.
+            The accuracies of a teacher (``part='teacher'``) are
+            ``knn/teacher_top1_k20`` and so on.
     Raises:
         ValueError: if there is nothing to classify, the run has no epochs to
             count, or the model has no such part.
@@ -75,13 +75,7 @@ class KNNHook(Hook):
                 f'{type(runner.train_loop).__name__} does not have; set '
                 'by_epoch=False and interval in iterations'
             )
-        model = unwrap(runner.model)
-        if self.part != 'student' and getattr(model, self.part, None) is None:
-            raise ValueError(
-                f'KNNHook.part={self.part!r} is no part of '
-                f"{type(model).__name__}; it is 'student', or 'teacher' of a "
-                'model that has one'
-            )
+        network_of(unwrap(runner.model), self.part, 'KNNHook.part')
         if self.val_dataloader is not None:
             self._loader = build_loader(runner, self.val_dataloader)
         elif runner.val_loop is not None:
@@ -112,11 +106,6 @@ class KNNHook(Hook):
         metrics = self._knn(
             unwrap(runner.model), self._loader, len(self._loader.dataset)
         )
-        if self.part != 'student':
-            metrics = {
-                name.replace('knn/', f'knn/{self.part}_'): value
-                for name, value in metrics.items()
-            }
         runner.logger.info(
             '  '.join(f'{name}: {v:.4f}' for name, v in metrics.items())
         )

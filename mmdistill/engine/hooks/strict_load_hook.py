@@ -2,10 +2,14 @@ from __future__ import annotations
 
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
-from mmdistill.engine.checkpoint import load_strictly, state_dict_of
+from mmdistill.engine.checkpoint import (
+    CheckpointError,
+    load_strictly,
+    state_dict_of,
+)
 from mmdistill.registry import HOOKS
 
 
@@ -17,7 +21,10 @@ class StrictLoadHook(Hook):
     partly random. Of a distiller only the student counts, in a full checkpoint
     (keys ``student.…``) as in an exported student (without). Tensors that the
     model has no use for are no error; those that it adapts while loading, such
-    as position embeddings, fit. ``tools/test.py`` registers this hook.
+    as position embeddings, fit. Where the teacher is tested
+    (``test_cfg.part``), a learning one has to be in the file, too, and a
+    frozen one has to be the one of the training. ``tools/test.py`` registers
+    this hook.
 
     Config:
         custom_hooks=[dict(type='StrictLoadHook')]
@@ -27,7 +34,8 @@ class StrictLoadHook(Hook):
         """Load once more, by torch's rules, before MMEngine does.
 
         Raises:
-            CheckpointError: if tensors are missing or have another shape.
+            CheckpointError: if tensors are missing or have another shape, or
+                the part that is tested is not in the file, or not the run's.
         """
         model = runner.model
         while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
@@ -40,6 +48,7 @@ class StrictLoadHook(Hook):
             if key.startswith('student.')
         }
         is_distiller = isinstance(getattr(model, 'student', None), nn.Module)
+        whole = model
         if is_distiller:
             model, state = model.student, of_student or state
 
@@ -54,3 +63,39 @@ class StrictLoadHook(Hook):
             )
         name = f'the checkpoint {runner._load_from!r}'
         load_strictly(model, state, name, advice)
+        loop = getattr(runner, '_test_loop', None)
+        part = 'student'
+        if isinstance(loop, BaseLoop):  # while training it is a mere config
+            part = getattr(loop, 'part', part)
+        if is_distiller and part != 'student':
+            _check_part(whole, part, checkpoint, name, advice)
+
+
+def _check_part(
+    model: nn.Module, part: str, checkpoint: dict, name: str, advice: str
+) -> None:
+    """Raise unless the part that is tested is the one of the run."""
+    if part in model._modules:
+        prefix = f'{part}.'
+        state = {
+            key.removeprefix(prefix): value
+            for key, value in checkpoint['state_dict'].items()
+            if key.startswith(prefix)
+        }
+        if not state:
+            raise CheckpointError(
+                f'{name} holds no {part}, which test_cfg.part={part!r} '
+                'measures; give a full checkpoint of the training '
+                "(epoch_*.pth), or set test_cfg.part='student'"
+            )
+        load_strictly(model.get_submodule(part), state, name, advice)
+        return
+    model.prepare_teacher()
+    trained_with = checkpoint.get('meta', {}).get('teacher_sha256')
+    if trained_with not in (None, model.teacher_fingerprint()):
+        raise CheckpointError(
+            f'{name} was trained with another teacher (the SHA-256 of its '
+            f'weights was {trained_with[:12]}…) than model.teacher_ckpt='
+            f'{model.teacher_ckpt!r}, which test_cfg.part={part!r} measures; '
+            'set model.teacher_ckpt to the file of the training'
+        )

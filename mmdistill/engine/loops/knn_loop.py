@@ -6,6 +6,8 @@ from mmengine.runner import TestLoop, ValLoop
 from torch import nn
 
 from mmdistill.datasets.sample_stream import index_samples
+from mmdistill.engine.features import network_of
+from mmdistill.engine.hooks.model_hook import unwrap
 from mmdistill.engine.knn import KNNEvaluation
 from mmdistill.engine.loops.feature_loop import FeatureLoop
 from mmdistill.evaluation.knn import NEIGHBOURS
@@ -25,10 +27,13 @@ class _KNNLoop(FeatureLoop):
         temperature: float = 0.07,
         chunk_size: int = 256,
         fp16: bool = False,
+        part: str = 'student',
     ) -> None:
         super().__init__(runner, dataloader, evaluator, fp16)
+        network_of(unwrap(runner.model), part, f'{self.stage}_cfg.part')
+        self.part = part
         self.knn = KNNEvaluation(
-            runner, bank_dataloader, k, temperature, chunk_size, fp16
+            runner, bank_dataloader, k, temperature, chunk_size, fp16, part
         )
         index_samples(self.dataloader)
 
@@ -62,9 +67,14 @@ class KNNValLoop(_KNNLoop, ValLoop):
         temperature: of the votes, dimensionless.
         chunk_size: images classified at a time; the memory needed beside the
             features is about chunk_size x (size of the bank) x 4 bytes.
+        part: of a distiller, 'student'; or 'teacher' for a momentum copy of
+            the student (DINO), a teacher that learns beside it (OSS), or a
+            frozen one; or 'slow_student' for a momentum copy beside a teacher
+            (CoCoRD). Metrics then are ``knn/teacher_top1_k20`` and so on,
+            which ``save_best`` and ``ExportStudentHook.metric`` have to name.
     Raises:
-        ValueError: if a k exceeds the bank, samples are missing, or none has
-            a label.
+        ValueError: if a k exceeds the bank, samples are missing, none has a
+            label, or the model has no such part.
     Config:
         val_evaluator=[],
         val_cfg=dict(
@@ -84,6 +94,10 @@ class KNNValLoop(_KNNLoop, ValLoop):
 @LOOPS.register_module()
 class KNNTestLoop(_KNNLoop, TestLoop):
     """Tests by weighted k-NN; everything as in `KNNValLoop`.
+
+    Of a finished run, ``tools/test.py CONFIG epoch_100.pth --cfg-options
+    test_cfg.part=teacher`` measures the teacher in the full checkpoint. A
+    frozen one comes from ``model.teacher_ckpt``.
 
     Config:
         test_evaluator=[],

@@ -11,6 +11,7 @@ from mmdistill.models.backbones.cifar_shufflenet_v2 import CIFARShuffleNetV2
 from mmdistill.models.backbones.cifar_vgg import CIFARVGG
 from mmdistill.models.backbones.cifar_wide_resnet import CIFARWideResNet
 from mmdistill.models.backbones.conv_net4 import ConvNet4
+from mmdistill.models.backbones.normed_vit import NormedVisionTransformer
 from mmdistill.models.backbones.regnet import RegNetY
 from mmdistill.models.backbones.zoo import CIFAR_ZOO, cifar_classifier
 
@@ -25,6 +26,7 @@ __all__ = [
     'CIFARWideResNet',
     'CIFAR_ZOO',
     'ConvNet4',
+    'NormedVisionTransformer',
     'RegNetY',
     'cifar_classifier',
 ]

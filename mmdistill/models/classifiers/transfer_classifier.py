@@ -79,7 +79,7 @@ class TransferClassifier(ImageClassifier):
 
     def _load(self, path: str) -> None:
         weights = read_weights(path, 'model.checkpoint')
-        state = weights_of(weights, self.part)
+        state = weights_of(weights, self.part, 'model.part')
         given = {
             key: value
             for key, value in state.items()

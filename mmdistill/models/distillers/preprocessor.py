@@ -44,6 +44,24 @@ class PairPreprocessor(BaseDataPreprocessor):
         return self.teacher(dict(inputs=images), training)['inputs']
 
 
+def teacher_images(
+    preprocessor: nn.Module, data: dict, prepared: dict
+) -> Tensor:
+    """What the teacher is tested on: images as it wants them.
+
+    Args:
+        preprocessor: of a distiller.
+        data: a batch of the dataloader.
+        prepared: the same, as the preprocessor prepares it for a test.
+    Shape:
+        (N, C, H, W): the student's, unless the teacher has a preprocessor.
+    """
+    for module in preprocessor.modules():
+        if isinstance(module, PairPreprocessor):
+            return module.teacher_inputs(data, False)
+    return prepared['inputs']
+
+
 class ViewsPreprocessor(BaseDataPreprocessor):
     """Prepares every view of a batch as another preprocessor does one.
 

@@ -19,7 +19,7 @@ from mmdistill.engine.checkpoint import (
     state_dict_of,
 )
 from mmdistill.models.distillers.base import _build
-from mmdistill.models.distillers.preprocessor import PairPreprocessor
+from mmdistill.models.distillers.preprocessor import teacher_images
 from mmdistill.models.pretrained import weights_of
 from mmdistill.models.representation import classes_key
 
@@ -87,10 +87,7 @@ class FrozenTeacher:
     def predict_teacher(self, data: dict) -> list:
         """The teacher's predictions for a batch of the dataloader."""
         prepared = self.data_preprocessor(data, False)
-        inputs = prepared['inputs']
-        for module in self.data_preprocessor.modules():
-            if isinstance(module, PairPreprocessor):
-                inputs = module.teacher_inputs(data, False)
+        inputs = teacher_images(self.data_preprocessor, data, prepared)
         return self.teacher(inputs, prepared['data_samples'], mode='predict')
 
     def teacher_fingerprint(self) -> str | None:
