@@ -270,3 +270,19 @@ def test_a_seed_for_each_process_does_not_make_their_shares_overlap(tmp_path):
     for first, second in zip(one, other, strict=True):
         assert sorted(first + second) == list(range(96))
     assert one[0] != one[1]
+
+
+def test_a_sampler_keeps_a_seed_of_its_own(tmp_path):
+    runner = Runner.from_cfg(
+        digits_config(
+            tmp_path / 'run',
+            custom_hooks=[dict(type='ResumeStateHook')],
+            **{
+                'randomness.seed': 3,
+                'train_cfg.max_epochs': 1,
+                'train_dataloader.sampler.seed': 7,
+            },
+        )
+    )
+    runner.train()
+    assert runner.train_dataloader.sampler.seed == 7
