@@ -21,7 +21,8 @@ def extend_runners() -> None:
     A model cannot ask its runner for anything, and no config should have to
     name what every distiller needs; `ModelHook` is the one seam between the
     two. `FiniteLossHook` joins it unless the config has one. Training locks
-    the work folder, and goes on from what `latest_checkpoint` finds.
+    the work folder, and goes on from what `latest_checkpoint` finds. All
+    processes share one seed, whatever ``randomness.diff_rank_seed`` says.
     """
     for runner in (Runner, FlexibleRunner):
         if hasattr(runner.register_hooks, '__wrapped__'):
@@ -34,6 +35,7 @@ def extend_runners() -> None:
             runner.build_log_processor
         )
         runner.train = _alone(runner.train)
+        runner.__init__ = _with_one_seed(runner.__init__)
     for module in (
         mmengine.runner,
         mmengine.runner.checkpoint,
@@ -87,6 +89,24 @@ def _alone(train: Callable) -> Callable:
     def wrapper(self, *args, **kwargs):
         with sole_run(self.work_dir):
             return train(self, *args, **kwargs)
+
+    return wrapper
+
+
+def _with_one_seed(init: Callable) -> Callable:
+    """Take ``diff_rank_seed`` out: `ModelHook` does what it is there for.
+
+    Each process draws numbers of its own in training anyway. With a seed of
+    its own besides, each would shuffle the data differently, and their shares
+    overlap.
+    """
+
+    @functools.wraps(init)
+    def wrapper(self, *args, **kwargs) -> None:
+        randomness = kwargs.get('randomness')
+        if randomness and randomness.get('diff_rank_seed'):
+            kwargs['randomness'] = {**randomness, 'diff_rank_seed': False}
+        init(self, *args, **kwargs)
 
     return wrapper
 

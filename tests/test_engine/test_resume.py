@@ -231,3 +231,58 @@ def test_other_number_of_processes(by_two, tmp_path, world):
     assert torch.load(folder / 'epoch_2.pth', weights_only=False)
     logs = ''.join(path.read_text() for path in folder.rglob('*.log'))
     assert f'written by 2 process(es), now there are {world}' in logs
+
+
+def shares(rank, world, folder):
+    """The samples of one epoch, and of another after a resume."""
+    from mmdistill.utils import register_all_modules
+
+    register_all_modules()
+    seen = []
+    for epoch in (1, 2):
+        runner = Runner.from_cfg(
+            digits_config(
+                folder,
+                custom_hooks=[dict(type='ResumeStateHook')],
+                randomness=dict(seed=3, diff_rank_seed=True),
+                resume=epoch == 2,
+                launcher='pytorch',
+                model_wrapper_cfg=dict(
+                    type='MMDistributedDataParallel',
+                    device_ids=None,
+                    broadcast_buffers=False,
+                ),
+                **{
+                    'train_cfg.max_epochs': epoch,
+                    'train_dataloader.batch_size': 16,
+                },
+            )
+        )
+        runner.train()
+        assert runner.seed == 3
+        sampler = runner.train_dataloader.batch_sampler.sampler
+        seen.append([int(i) for i in sampler])
+    return seen
+
+
+def test_a_seed_for_each_process_does_not_make_their_shares_overlap(tmp_path):
+    one, other = run_distributed(shares, 2, str(tmp_path / 'run'))
+    for first, second in zip(one, other, strict=True):
+        assert sorted(first + second) == list(range(96))
+    assert one[0] != one[1]
+
+
+def test_a_sampler_keeps_a_seed_of_its_own(tmp_path):
+    runner = Runner.from_cfg(
+        digits_config(
+            tmp_path / 'run',
+            custom_hooks=[dict(type='ResumeStateHook')],
+            **{
+                'randomness.seed': 3,
+                'train_cfg.max_epochs': 1,
+                'train_dataloader.sampler.seed': 7,
+            },
+        )
+    )
+    runner.train()
+    assert runner.train_dataloader.sampler.seed == 7

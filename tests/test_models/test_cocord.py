@@ -274,3 +274,72 @@ def test_resumed_equals_never_stopped(tmp_path):
     resumed = run(tmp_path / 'parts', epochs=2, resume=True, **kwargs)
     for name, value in resumed.model.state_dict().items():
         assert torch.equal(value, whole[name]), name
+
+
+@pytest.mark.parametrize('momentum', [0.0, 0.999])
+@pytest.mark.parametrize('kind', ['contrastive', 'prediction'])
+def test_its_heads_cannot_solve_it(kind, momentum):
+    """Not on features that have nothing to do with the teacher's.
+
+    The teacher's head follows the student's, so both could answer a constant.
+    """
+    first, unrelated, gradient = train_heads(kind, momentum, related=False)
+    _, related, _ = train_heads(kind, momentum, related=True)
+    assert (unrelated - related) / (first - related) > 0.1
+    assert gradient > 0.03
+
+
+def train_heads(kind: str, momentum: float, related: bool) -> tuple:
+    """First and last loss of fixed features, and the gradient's growth."""
+    torch.manual_seed(0)
+    model = build(queue_size=256)
+    teacher = torch.randn(512, 16)  # more than the heads can learn by heart
+    student = teacher.clone() if related else torch.randn(512, 16)
+    student.requires_grad_(True)
+    heads = model.student_head, model.teacher_head
+    parts = [*heads[0].parameters(), *model.predictor.parameters()]
+    optimizer = torch.optim.Adam(parts, lr=0.02)
+    queue = model.memories['dictionary']
+    queue.enqueue(F.normalize(heads[1](torch.randn(512, 16))[:256]))
+    values, gradients = [], []
+    for _ in range(60):
+        query, key = heads[0](student), heads[1](teacher).detach()
+        if kind == 'contrastive':
+            loss = model.contrastive(query, key, queue.features)
+        else:
+            loss = model.prediction(model.predictor(query), key)
+        optimizer.zero_grad()
+        student.grad = None
+        loss.backward()
+        optimizer.step()
+        queue.enqueue(F.normalize(key)[:256])
+        with torch.no_grad():
+            for slow, quick in zip(
+                heads[1].parameters(), heads[0].parameters(), strict=True
+            ):
+                slow.lerp_(quick, 1 - momentum)
+        values.append(loss.item())
+        gradients.append(student.grad.norm().item())
+    return values[0], values[-1], gradients[-1] / gradients[0]
+
+
+SLOW = dict(contrastive_encoder=None, task_weight=0.0)
+
+
+@pytest.mark.parametrize(
+    'options, said',
+    [
+        (SLOW, True),
+        (SLOW | dict(contrastive_encoder='slow_student'), True),
+        (dict(contrastive_weight=0.0, task_weight=0.0), True),
+        (SLOW | dict(task_weight=1.0), False),  # of Table 7
+        (SLOW | dict(cognate_encoder='teacher'), False),
+        (SLOW | dict(losses=dict(kd=dict(type='KDLoss'))), False),
+        (dict(task_weight=0.0), False),
+    ],
+)
+def test_a_teacher_that_teaches_nothing(options, said, warned):
+    model = build(**options)
+    assert ('nothing of the teacher' in warned()) == said
+    losses = losses_of(model, two_views())
+    assert sum(losses.values()).isfinite()

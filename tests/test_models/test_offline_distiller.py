@@ -211,6 +211,57 @@ def test_task_loss_of_processes_equals_one():
     np.testing.assert_allclose((first + second) / 2, expected, atol=1e-6)
 
 
+def measuring(**kwargs):
+    """A student whose head logs its accuracy on training images."""
+    student = tiny_classifier()
+    student['head'].update(cal_acc=True, topk=(1, 3), **kwargs)
+    return student
+
+
+def test_accuracy_in_training_is_logged_as_mmpretrain_does():
+    model = build(student=measuring()).eval()
+    head = model.student.head
+    head.fc.bias.data += 100  # MMPretrain's wants scores above zero
+    batch = model.data_preprocessor(digits_batch(16), True)
+    total, log = model.parse_losses(model(**batch, mode='loss'))
+    torch.testing.assert_close(total, log['task'] + log['kd'])
+    feats = model.student.extract_feat(batch['inputs'])
+    expected = head.loss(feats, batch['data_samples'])
+    for name in ('accuracy_top-1', 'accuracy_top-3'):
+        torch.testing.assert_close(log[name], expected[name][0].squeeze())
+    assert 0 < log['accuracy_top-3'] < 100
+
+
+def test_accuracy_in_training_is_of_the_labelled():
+    model = build(student=measuring()).eval()
+    batch = model.data_preprocessor(partly_labelled({0, 3, 5}), True)
+    _, log = model.parse_losses(model(**batch, mode='loss'))
+    logits = model.student(batch['inputs'])[[0, 3, 5]]
+    right = logits.argsort(1, descending=True)[:, :3] == torch.tensor(
+        [[0], [3], [5]]
+    )
+    expected = 100 * right.sum() / 3
+    torch.testing.assert_close(log['accuracy_top-3'], expected)
+    batch = model.data_preprocessor(partly_labelled(set()), True)
+    _, log = model.parse_losses(model(**batch, mode='loss'))
+    assert log['accuracy_top-1'] == 0
+
+
+def test_accuracy_in_training_that_cannot_be_measured():
+    with pytest.raises(ValueError, match='cal_acc.*task_weight=0'):
+        build(student=measuring(), task_weight=0)
+    with pytest.raises(ValueError, match='topk=.* 2; lower it'):
+        build({}, student=measuring(num_classes=2))
+    mixed = dict(
+        num_classes=10,
+        batch_augments=dict(augments=dict(type='Mixup', alpha=0.5)),
+    )
+    loss = dict(type='CrossEntropyLoss', use_soft=True)
+    model = build(student=measuring(loss=loss), data_preprocessor=mixed)
+    with pytest.raises(ValueError, match='cal_acc.*batch_augments'):
+        losses_of(model, digits_batch())
+
+
 # Teacher files --------------------------------------------------------------
 @pytest.fixture
 def teacher_file(tmp_path):

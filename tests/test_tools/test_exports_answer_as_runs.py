@@ -16,7 +16,9 @@ from PIL import Image
 
 from mmdistill.engine.checkpoint import load_file
 from mmdistill.engine.export.students import load_student
+from mmdistill.registry import DATASETS, MODELS
 
+SSL_DIGITS = Path(__file__).parents[2] / 'configs/ssl_digits'
 MEAN, STD = [130.0, 90.0, 60.0], [50.0, 60.0, 70.0]  # unlike in every channel
 PIPELINE = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
 
@@ -226,6 +228,48 @@ def test_an_encoder(tmp_path, images, main, to_rgb, place):
     main('export_student', path, out, '--format', 'torch-export',
          '--with-preprocessing')  # fmt: skip
     close(torch.export.load(out).module()(pixels(paths)), expected)
+
+
+def features(preprocessor, network, images):
+    inputs = [images[i]['inputs'] for i in range(len(images))]
+    with torch.no_grad():
+        data = preprocessor(dict(inputs=inputs), False)
+        return network(data['inputs'], mode='tensor').feature
+
+
+def test_an_encoder_that_learned_alone(tmp_path, main):
+    """Its run cuts crops on the device, and judges by k-NN."""
+    cfg = Config.fromfile(SSL_DIGITS / 'student_dino.py')
+    cfg.merge_from_dict(
+        {
+            'work_dir': str(tmp_path / 'run'),
+            'train_cfg.max_epochs': 1,
+            'train_dataloader.dataset.dataset.indices': 128,
+            'param_scheduler': None,
+            'log_level': 'WARNING',
+        }
+    )
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    model = runner.model.eval()
+    data = cfg.test_dataloader.dataset | dict(indices=20)
+    images = DATASETS.build(data)
+    expected = features(model.data_preprocessor, model.student, images)
+    path = tmp_path / 'run' / 'student.pth'
+    # Its only epoch was its best: both files hold the same weights.
+    for file in map(load_file, (path, path.with_name('student_best.pth'))):
+        own = Config.fromstring(file['meta']['cfg'], '.py')
+        alone = MODELS.build(own.model).eval()
+        alone.load_state_dict(file['state_dict'])
+        pipeline = own.test_dataloader.dataset.pipeline
+        images = DATASETS.build({**data, 'pipeline': pipeline})
+        close(features(alone.data_preprocessor, alone, images), expected)
+    out = tmp_path / 'out.pt2'
+    main('export_student', path, out, '--format', 'torch-export',
+         '--with-preprocessing')  # fmt: skip
+    program = torch.export.load(out).module()
+    close(program(torch.stack([x['inputs'] for x in images]).float()),
+          expected)  # fmt: skip
 
 
 @pytest.mark.parametrize('kind', ['FasterRCNN', 'FCN'])

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.runner import Runner
 
 from mmdistill.datasets import make_digits_canvas
-from mmdistill.registry import MODELS
+from mmdistill.engine.checkpoint import load_file
+from mmdistill.registry import DATASETS, MODELS
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs/transfer_digits'
 CONFIG = CONFIGS / 'faster_rcnn_distilled.py'
@@ -70,3 +72,56 @@ def test_pictures_need_a_hook(folder, main):
             'test', CONFIG, checkpoint, '--show-dir', 'found',
             '--cfg-options', 'default_hooks.visualization=None',
         )  # fmt: skip
+
+
+def predictions(model, dataset):
+    """Every tensor that a model answers for the images of a dataset."""
+    found = []
+    for i in range(len(dataset)):
+        item = dataset[i]
+        data = {key: [value] for key, value in item.items()}
+        with torch.no_grad():
+            answer = model.eval().test_step(data)[0]
+        if 'pred_instances' in answer:
+            found += list(answer.pred_instances.to_dict().values())
+        else:
+            found.append(answer.pred_sem_seg.data)
+    return found
+
+
+@pytest.mark.parametrize('name', ['faster_rcnn_distilled', 'fcn_distilled'])
+def test_the_file_alone_answers_as_the_run_did(folder, main, name):
+    """Network, preprocessor and pipeline are the file's own."""
+    cfg = Config.fromfile(CONFIGS / f'{name}.py')
+    cfg.merge_from_dict(
+        {
+            'work_dir': f'work_dirs/alone_{name}',
+            'train_dataloader.batch_size': 2,
+            'train_cfg.max_iters': 2,
+            'train_cfg.val_interval': 2,
+        }
+    )
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    path = Path(cfg.work_dir, 'student.pth')
+    file = load_file(path)
+    own = Config.fromstring(file['meta']['cfg'], '.py')
+    alone = MODELS.build(own.model)
+    alone.load_state_dict(file['state_dict'])
+    data = cfg.test_dataloader.dataset
+    expected = predictions(runner.model, DATASETS.build(data))
+    data = {**data, 'pipeline': own.test_dataloader.dataset.pipeline}
+    found = predictions(alone, DATASETS.build(data))
+    assert len(expected) and any(x.numel() for x in expected)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other)
+
+    # and its backbone, for MMDetection
+    main('export_student', path, 'backbone.pth', '--format', 'mmdet')
+    backbone = MODELS.build(own.model.backbone.to_dict() | dict(init_cfg=None))
+    backbone.load_state_dict(load_file('backbone.pth')['state_dict'])
+    image = torch.rand(1, 3, 64, 96)
+    backbone.eval()
+    with torch.no_grad():
+        maps = backbone(image), runner.model.eval().backbone(image)
+    torch.testing.assert_close(*maps)

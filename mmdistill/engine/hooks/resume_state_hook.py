@@ -4,6 +4,7 @@ import random
 
 import numpy as np
 import torch
+from mmengine.config import Config
 from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import CheckpointHook, Hook
 
@@ -17,6 +18,7 @@ class ResumeStateHook(Hook):
 
     It keeps the generators of python, numpy, torch and CUDA of every process
     in checkpoints, and makes augmentation a function of (seed, draw, sample).
+    The sampler shuffles by the run's seed, unless it has one in the config.
     Random numbers drawn between training steps (validation, dataloader start)
     do not count: a step starts from where the last one ended.
 
@@ -42,9 +44,8 @@ class ResumeStateHook(Hook):
         loader = runner.train_dataloader
         # The seed may have come from the checkpoint.
         loader.dataset.seed = runner.seed
-        for part in (loader.sampler,):
-            if hasattr(part, 'seed'):
-                part.seed = runner.seed
+        if hasattr(loader.sampler, 'seed') and not _names_seed(runner.cfg):
+            loader.sampler.seed = runner.seed
         sampler = getattr(loader.batch_sampler, 'sampler', None)
         if isinstance(sampler, KeyedSampler):
             sampler.start = runner.iter * (loader.batch_size or 1)
@@ -109,6 +110,12 @@ class ResumeStateHook(Hook):
                 or (hook.save_last and hook.is_last_train_iter(runner))
             )
         )
+
+
+def _names_seed(cfg: Config) -> bool:
+    """Whether the training sampler has a seed of its own in the config."""
+    sampler = (cfg.get('train_dataloader') or {}).get('sampler')
+    return isinstance(sampler, dict) and sampler.get('seed') is not None
 
 
 def _capture() -> dict:

@@ -227,8 +227,17 @@ class BaseDistiller(BaseModel):
         count = all_reduce_sum(known.sum()) / world_size()
         if data_samples[0].get('gt_score', None) is not None:
             target = torch.stack([s.gt_score for s in data_samples])
+            if head.cal_acc:
+                raise ValueError(
+                    'model.student.head.cal_acc=True needs one class an '
+                    'image, which MixUp and CutMix mix; set cal_acc=False, or '
+                    'leave batch_augments and to_onehot out of '
+                    'data_preprocessor'
+                )
         else:
             target = label.clamp(min=0)
+            if head.cal_acc:
+                self._log_accuracy(head.topk, logits, label)
         return head.loss_module(
             logits.float(),
             target,
@@ -236,8 +245,27 @@ class BaseDistiller(BaseModel):
             avg_factor=count.clamp(min=1 / world_size()).float(),
         )
 
+    @torch.no_grad()
+    def _log_accuracy(
+        self, topk: Sequence[int], logits: Tensor, label: Tensor
+    ) -> None:
+        """Log ``accuracy_top-k`` in percent, as a head with ``cal_acc`` does.
+
+        It is of the labelled rows (0 for none). MMPretrain's calls a score
+        that is not positive wrong, logits or not; here the order alone counts.
+        """
+        hits = logits.topk(max(topk)).indices == label[:, None]
+        known = (label >= 0).sum().clamp(min=1)
+        for k in topk:
+            self.log(f'accuracy_top-{k}', 100 * hits[:, :k].sum() / known)
+
     def check_task_head(self) -> None:
-        """Raise if the student's head keeps its loss to itself."""
+        """Raise if the student's head cannot be taught here.
+
+        Raises:
+            ValueError: if it keeps its loss to itself, or is to log a top-k
+                accuracy of more classes than it has.
+        """
         head = getattr(self.student, 'head', None)
         if head is None and hasattr(self.student, 'episode_loss'):
             return
@@ -249,6 +277,12 @@ class BaseDistiller(BaseModel):
                 'see, so model.student.head must be a ClsHead with a '
                 f'loss_module, got {type(head).__name__}; use another head '
                 'or set model.task_weight=0'
+            )
+        classes = getattr(head, 'num_classes', None) or max(head.topk)
+        if head.cal_acc and max(head.topk) > classes:
+            raise ValueError(
+                f'model.student.head.topk={head.topk} asks for more classes '
+                f'than there are, {classes}; lower it'
             )
 
     # What surrounds training ------------------------------------------------

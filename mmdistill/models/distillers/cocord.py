@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import copy
+import logging
 from typing import Any
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmdistill.models.distillers.base import TASK
@@ -122,6 +124,23 @@ class CoCoRD(OfflineDistiller):
         self.prediction = PredictionLoss(prediction_weight)
         if contrastive_encoder is not None:
             self.memories['dictionary'] = FeatureQueue(queue_size, self._dim)
+        taught = [
+            weight
+            for encoder, weight in zip(
+                encoders, (contrastive_weight, prediction_weight), strict=True
+            )
+            if encoder == 'teacher'
+        ]
+        if not (any(taught) or task_weight or self.losses):
+            print_log(
+                'nothing of the teacher, and no label, reaches the student of '
+                'CoCoRD: it only learns to agree with its slow copy. Set '
+                'model.contrastive_encoder or model.cognate_encoder to '
+                "'teacher' with a weight above 0, or model.task_weight, or "
+                'give model.losses',
+                logger='current',
+                level=logging.WARNING,
+            )
 
     def _build_heads(self, head: dict, predictor: dict) -> None:
         widths = self.feature_dims

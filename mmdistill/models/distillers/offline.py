@@ -33,7 +33,8 @@ class OfflineDistiller(FrozenTeacher, PairDistiller):
         teacher_ckpt: the teacher's weights. Needed for training only: a file
             that is not there is an error when training starts.
         task_weight: factor on the student's own loss; 0 leaves it out, and
-            labels then are not needed.
+            labels then are not needed. With it, a head with ``cal_acc=True``
+            logs its accuracy on the labelled training images, in percent.
         memories: name to memory config, for losses that need one.
         data_preprocessor: of the images; the student's when None.
         teacher_preprocessor: of the teacher's images; shared when None. With

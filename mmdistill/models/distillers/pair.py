@@ -76,6 +76,11 @@ class PairDistiller(BaseDistiller):
         self.task_weight = task_weight
         if task_weight:
             self.check_task_head()
+        elif getattr(getattr(self.student, 'head', None), 'cal_acc', False):
+            raise ValueError(
+                'model.student.head.cal_acc=True logs accuracy with the task '
+                'loss, which model.task_weight=0 leaves out; set cal_acc=False'
+            )
         self.dropout_views = dropout_views
         if dropout_views:
             check_dropout(self.student, 'student')
