@@ -9,5 +9,6 @@ _base_ = [
 ]
 model = _base_.method
 model['losses'].pop('gckt')
+model['losses']['lckt']['critic'] = None
 model['losses']['lckt']['loss_weight'] = 1.0
 train_dataloader = dict(dataset=dict(labelled_per_class=10))

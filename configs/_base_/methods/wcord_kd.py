@@ -16,6 +16,7 @@ method = dict(
             type='LCKTLoss',
             epsilon=0.05,
             iterations=50,
+            critic='gckt',
             loss_weight=0.05,
         ),
     ),

@@ -74,7 +74,8 @@ class GCKTLoss(CRDLoss):
         ValueError: for another form.
     Config:
         losses=dict(gckt=dict(type='GCKTLoss', loss_weight=0.8),
-                    lckt=dict(type='LCKTLoss', loss_weight=0.05))
+                    lckt=dict(type='LCKTLoss', critic='gckt',
+                              loss_weight=0.05))
     """
 
     embedding = LipschitzEmbedding
@@ -132,13 +133,22 @@ class GCKTLoss(CRDLoss):
 class LCKTLoss(DistillLoss):
     """WCoRD's local part: optimal transport within the batch, primal form.
 
-    sum_ij P_ij C_ij with the cost C_ij = 1 - cos(A h_s_i, h_t_j) between the
+    sum_ij P_ij C_ij with the cost C_ij = 1 - cos(A h_s_i, B h_t_j) between the
     student's and the teacher's features of a batch, and P the entropic plan
     between uniform marginals. The plan gets no gradient, the cost does.
-    Algorithm 1 minimizes this part over the student alone. So the teacher's
-    side is its own feature, and A, which learns with the student, is there
-    only where widths differ: two learned maps would make all costs small by
-    sending every feature to one point.
+
+    Algorithm 1 minimizes this part over the student alone: two maps that learn
+    with it would make all costs small by sending every feature to one point.
+    So beside GCKT, A and B are the critic's maps, which this loss does not
+    train (``critic``). They come from pairs of features, so that the plan
+    moves a sample to teacher features of its own class. Without a critic, B is
+    the identity and A, only where widths differ, learns with the student. Such
+    an A knows no pairs: on digits its plans were at chance, and settled on
+    other classes.
+
+    Angles are between L2-normalized features less their mean over the batch
+    (``center``). All features share a large mean: with it all costs are
+    nearly alike, and the loss pulls towards the teacher's mean most of all.
 
     Equation (13) of the paper is not in its supplement; this is our reading.
 
@@ -150,9 +160,9 @@ class LCKTLoss(DistillLoss):
         epsilon: entropic regularization, in units of the cost.
         iterations: Sinkhorn iterations in the log domain, from potentials of
             0, the student's rows first.
-        critic: name of a `GCKTLoss` in ``model.losses``. Its two maps, which
-            this loss does not train, then stand for A and for the teacher's
-            identity. None for A.
+        critic: name of the `GCKTLoss` in ``model.losses`` whose maps stand for
+            A and B; None without one.
+        center: subtract the mean over the (process's) batch on both sides.
         loss_weight: lambda_2; 0.05 on CIFAR and ImageNet (our choice), 0.1
             for privileged information.
     Shape:
@@ -160,7 +170,9 @@ class LCKTLoss(DistillLoss):
     Raises:
         ValueError: if ``critic`` is no `GCKTLoss` of the method.
     Config:
-        losses=dict(lckt=dict(type='LCKTLoss', loss_weight=0.05))
+        losses=dict(gckt=dict(type='GCKTLoss', loss_weight=0.8),
+                    lckt=dict(type='LCKTLoss', critic='gckt',
+                              loss_weight=0.05))
     """
 
     level = 'feature'
@@ -172,11 +184,13 @@ class LCKTLoss(DistillLoss):
         epsilon: float = 0.05,
         iterations: int = 50,
         critic: str | None = None,
+        center: bool = True,
         loss_weight: float = 1.0,
     ) -> None:
         super().__init__(loss_weight)
         self.epsilon = epsilon
         self.iterations = iterations
+        self.center = center
         self.critic = critic
         self.connector: nn.Module = nn.Identity()
         if critic is None and student_dim != teacher_dim:
@@ -199,6 +213,11 @@ class LCKTLoss(DistillLoss):
 
     @full_precision
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        cost = self.cost(student, teacher)
+        return self.loss_weight * (self.plan(cost) * cost).sum()
+
+    def cost(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """(N, D_s) and (N, D_t) features to (N, N) costs, from 0 to 2."""
         if self.critic is None:
             student = self.connector(student)
         else:
@@ -208,8 +227,14 @@ class LCKTLoss(DistillLoss):
                     (student, teacher), self._maps, strict=True
                 )
             )
-        cost = 1 - F.normalize(student) @ F.normalize(teacher).t()
-        return self.loss_weight * (self.plan(cost) * cost).sum()
+        student, teacher = F.normalize(student), F.normalize(teacher)
+        if self.center:
+            # Of rows that are all alike, rounding is left: eps makes that 0.
+            student, teacher = (
+                F.normalize(x - x.mean(0), eps=1e-4)
+                for x in (student, teacher)
+            )
+        return 1 - student @ teacher.t()
 
     @torch.no_grad()
     def plan(self, cost: Tensor) -> Tensor:

@@ -171,13 +171,22 @@ def test_unknown_form():
         GCKTLoss(**SIZES, form='kl')
 
 
-def test_lckt_by_hand():
+def unit(x, center=True):
+    """Directions of the rows, from their mean."""
+    x = x / x.norm(dim=1, keepdim=True)
+    if center:
+        x = x - x.mean(0)
+    return x / x.norm(dim=1, keepdim=True)
+
+
+@pytest.mark.parametrize('center', [True, False])
+def test_lckt_by_hand(center):
     torch.manual_seed(0)
-    loss = LCKTLoss(6, 9, epsilon=0.1, iterations=4).double()
+    loss = LCKTLoss(6, 9, epsilon=0.1, iterations=4, center=center).double()
     student = torch.randn(5, 6).double().requires_grad_()
     teacher = torch.randn(5, 9).double()
-    u = F.normalize(F.linear(student, *loss.connector.parameters()))
-    cost = 1 - u @ F.normalize(teacher).t()
+    u = F.linear(student, *loss.connector.parameters())
+    cost = 1 - unit(u, center) @ unit(teacher, center).t()
     kernel = (-cost.detach() / 0.1).exp()
     b = torch.ones(5).double()
     for _ in range(4):
@@ -207,12 +216,48 @@ def test_lckt_takes_the_critic_without_training_it():
     student = torch.randn(5, 6).double().requires_grad_()
     teacher = torch.randn(5, 9).double()
     value = loss(student, teacher)
-    u = F.normalize(critic.embed_student(student))
-    cost = 1 - u @ F.normalize(critic.embed_teacher(teacher)).t()
+    u, v = critic.embed_student(student), critic.embed_teacher(teacher)
+    cost = 1 - unit(u) @ unit(v).t()
     torch.testing.assert_close(value, (loss.plan(cost) * cost).sum())
     value.backward()
     assert student.grad.norm() > 0
     assert critic.embed_student.weight.grad is None
+
+
+def test_lckt_plan_finds_the_pairs_by_the_critic():
+    """Which has seen them; a map that LCKT itself trains has not."""
+    torch.manual_seed(0)
+    teacher = torch.randn(64, 9).relu()
+    student = (teacher @ torch.randn(9, 6)).relu()
+    critic = GCKTLoss(6, 9, num_samples=64, num_negatives=32)
+    alone, beside = LCKTLoss(6, 9), LCKTLoss(6, 9, critic='gckt')
+    beside.connect(torch.nn.ModuleDict({'gckt': critic, 'lckt': beside}))
+    for loss, compute in (
+        (critic, lambda: critic(student, teacher, torch.arange(64))),
+        (alone, lambda: alone(student, teacher)),
+    ):
+        optimizer = torch.optim.Adam(loss.parameters(), lr=0.01)
+        for _ in range(150):
+            optimizer.zero_grad()
+            compute().backward()
+            optimizer.step()
+    paired = [
+        loss.plan(loss.cost(student, teacher)).trace()
+        for loss in (alone, beside)
+    ]
+    assert paired[1] > 10 / 64  # 1/64 by chance
+    assert paired[0] < 4 / 64
+
+
+def test_lckt_sees_through_a_common_mean():
+    torch.manual_seed(0)
+    teacher = torch.randn(32, 6)
+    student = teacher + 10 * torch.randn(6)
+    paired = [
+        loss.plan(loss.cost(student, teacher)).trace()
+        for loss in (LCKTLoss(6, 6, center=False), LCKTLoss(6, 6))
+    ]
+    assert paired[0] < 0.2 < 0.6 < paired[1]
 
 
 def test_lckt_finds_the_critic_in_a_distiller():
