@@ -13,7 +13,7 @@ from mmdistill.ops.normalize import l2_normalize
 from mmdistill.ops.precision import full_precision
 from mmdistill.ops.prototypes import prototype_scores
 from mmdistill.ops.sinkhorn import sinkhorn
-from mmdistill.ops.spectral_norm import norm_bound
+from mmdistill.ops.spectral_norm import norm_bound, orthonormal
 
 __all__ = [
     'after_backward',
@@ -23,6 +23,7 @@ __all__ = [
     'full_precision',
     'l2_normalize',
     'norm_bound',
+    'orthonormal',
     'prototype_scores',
     'rank',
     'reverse_gradient',

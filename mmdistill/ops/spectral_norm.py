@@ -35,3 +35,27 @@ def norm_bound(weight: Tensor, iterations: int = 5) -> Tensor:
     scale = torch.linalg.matrix_norm(power).clamp(min=tiny)
     log_bound = log_bound + scale.log() / 2 ** (iterations + 1)
     return log_bound.exp().clamp(min=tiny)
+
+
+def orthonormal(weight: Tensor, iterations: int = 8) -> Tensor:
+    """A matrix near W whose singular values are 1, and never above.
+
+    Starting from W divided by `norm_bound`, X <- X (3 - X^T X) / 2, Bjorck and
+    Bowie's iteration to the closest matrix with orthonormal columns (or rows,
+    of which there are fewer). Every step takes a singular value s of [0, 1]
+    to s (3 - s^2) / 2, which is larger and at most 1: eight steps take 0.1 to
+    0.998. A much smaller one stays well below 1, and 0 stays 0.
+
+    Source: Anil et al., Sorting Out Lipschitz Function Approximation, ICML
+    2019, https://arxiv.org/abs/1811.05381, where critics that keep the norm
+    of gradients come closest to the Wasserstein distance.
+
+    Shape:
+        weight: (M, N) float; returns (M, N).
+    """
+    wide = weight.shape[0] <= weight.shape[1]
+    x = weight if wide else weight.t()
+    x = x / norm_bound(x)
+    for _ in range(iterations):
+        x = 1.5 * x - 0.5 * (x @ x.t()) @ x
+    return x if wide else x.t()

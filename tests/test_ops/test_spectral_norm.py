@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mmdistill.ops import norm_bound
+from mmdistill.ops import norm_bound, orthonormal
 
 
 @pytest.mark.parametrize('scale', [1e-12, 1.0, 1e12])
@@ -30,3 +30,29 @@ def test_zero():
     value = norm_bound(weight)
     value.backward()
     assert value > 0 and weight.grad.isfinite().all()
+
+
+@pytest.mark.parametrize('scale', [1e-12, 1.0, 1e12])
+@pytest.mark.parametrize('shape', [(128, 64), (5, 9), (3, 1)])
+def test_orthonormal_is_the_polar_factor(shape, scale):
+    torch.manual_seed(0)
+    weight = scale * torch.randn(shape).double()
+    x = orthonormal(weight, iterations=30)
+    u, _, v = torch.linalg.svd(weight, full_matrices=False)
+    torch.testing.assert_close(x, u @ v, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize('condition', [1.0, 10.0, 1000.0])
+def test_orthonormal_never_lengthens_and_raises_every_direction(condition):
+    torch.manual_seed(0)
+    u, _, v = torch.linalg.svd(torch.randn(32, 48), full_matrices=False)
+    values = torch.logspace(0, -1, 32, base=condition)
+    after = torch.linalg.svdvals(orthonormal((u * values) @ v))
+    assert after[0] <= 1 + 1e-5
+    assert (after >= values / values[0] * (1 - 1e-4)).all()
+    if condition <= 10:
+        assert after[-1] > 0.99
+
+
+def test_orthonormal_of_zero():
+    assert not orthonormal(torch.zeros(3, 4)).any()

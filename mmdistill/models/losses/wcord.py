@@ -9,17 +9,21 @@ from torch import Tensor, nn
 
 from mmdistill.models.losses.base import DistillLoss
 from mmdistill.models.losses.crd import CRDLoss, is_score
-from mmdistill.ops import all_reduce_mean, full_precision, norm_bound
+from mmdistill.ops import all_reduce_mean, full_precision, orthonormal
 from mmdistill.registry import MODELS
 
 
 class LipschitzEmbedding(nn.Linear):
     """A linear map of spectral norm at most 1, applied to unit vectors.
 
-    (N, D) features are L2-normalized and multiplied by W / `norm_bound` (W).
+    (N, D) features are L2-normalized and multiplied by `orthonormal` (W).
     Nothing is added or normalized behind, so the map is 1-Lipschitz in the
     normalized feature and its values lie in the unit ball, at every scale of
     the feature and after every step of the optimizer.
+
+    All its singular values are 1. Divided by its norm instead, W kept one that
+    was 40 times the others, along the mean that all features share, and the
+    critic saw nothing else.
     """
 
     def __init__(self, in_features: int, out_features: int) -> None:
@@ -30,7 +34,7 @@ class LipschitzEmbedding(nn.Linear):
         nn.init.orthogonal_(self.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(F.normalize(x), self.weight / norm_bound(self.weight))
+        return F.linear(F.normalize(x), orthonormal(self.weight))
 
 
 @MODELS.register_module()
@@ -222,7 +226,7 @@ class LCKTLoss(DistillLoss):
             student = self.connector(student)
         else:
             student, teacher = (
-                F.linear(F.normalize(x), embed.weight.detach())
+                F.linear(F.normalize(x), orthonormal(embed.weight.detach()))
                 for x, embed in zip(
                     (student, teacher), self._maps, strict=True
                 )

@@ -83,6 +83,23 @@ def test_nothing_behind_the_maps_cancels_the_bound():
     assert (after.norm(dim=1) < before.norm(dim=1)).all()
 
 
+def test_the_critic_sees_more_than_the_common_mean():
+    """Which carries most of the gradient at first."""
+    torch.manual_seed(0)
+    loss = GCKTLoss(16, 16, 32, num_samples=64, num_negatives=32)
+    teacher = torch.randn(64, 16).relu() + 1
+    student = (teacher @ torch.randn(16, 16) / 4).relu() + 1
+    optimizer = torch.optim.SGD(loss.parameters(), lr=0.1, momentum=0.9)
+    for step in range(100):
+        index = torch.arange(64).roll(16 * step)[:16]
+        optimizer.zero_grad()
+        loss(student[index], teacher[index], index).backward()
+        optimizer.step()
+    for embed in (loss.embed_student, loss.embed_teacher):
+        maps = embed(torch.eye(16))
+        assert torch.linalg.svdvals(maps)[-1] > 0.5
+
+
 def test_rows_of_the_banks_are_means_in_the_unit_ball():
     loss = trained(steps=3)
     for bank in (loss.bank_student, loss.bank_teacher):
