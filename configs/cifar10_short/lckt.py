@@ -7,5 +7,4 @@ _base_ = [
 ]
 model = _base_.method
 model['losses'].pop('gckt')  # LCKT alone, with weight 1
-model['losses']['lckt']['critic'] = None
-model['losses']['lckt']['loss_weight'] = 1.0
+model['losses']['lckt'].update(critic=None, center=False, loss_weight=1.0)

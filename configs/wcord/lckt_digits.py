@@ -9,6 +9,5 @@ _base_ = [
 ]
 model = _base_.method
 model['losses'].pop('gckt')
-model['losses']['lckt']['critic'] = None
-model['losses']['lckt']['loss_weight'] = 1.0
+model['losses']['lckt'].update(critic=None, center=False, loss_weight=1.0)
 train_dataloader = dict(dataset=dict(labelled_per_class=10))

@@ -7,4 +7,4 @@ _base_ = [
 ]
 model = _base_.method
 model['losses'].pop('gckt')  # LCKT alone
-model['losses']['lckt']['critic'] = None
+model['losses']['lckt'].update(critic=None, center=False)

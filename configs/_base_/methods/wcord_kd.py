@@ -17,6 +17,7 @@ method = dict(
             epsilon=0.05,
             iterations=50,
             critic='gckt',
+            center=True,
             loss_weight=0.05,
         ),
     ),

@@ -227,7 +227,7 @@ def test_lckt_trains_nothing_of_the_teacher_side():
 def test_lckt_takes_the_critic_without_training_it():
     torch.manual_seed(0)
     critic = GCKTLoss(6, 9, num_samples=40).double()
-    loss = LCKTLoss(6, 9, critic='gckt').double()
+    loss = LCKTLoss(6, 9, critic='gckt', center=True).double()
     loss.connect(torch.nn.ModuleDict({'gckt': critic, 'lckt': loss}))
     assert not list(loss.parameters()) and not loss.state_dict()
     student = torch.randn(5, 6).double().requires_grad_()
@@ -247,7 +247,8 @@ def test_lckt_plan_finds_the_pairs_by_the_critic():
     teacher = torch.randn(64, 9).relu()
     student = (teacher @ torch.randn(9, 6)).relu()
     critic = GCKTLoss(6, 9, num_samples=64, num_negatives=32)
-    alone, beside = LCKTLoss(6, 9), LCKTLoss(6, 9, critic='gckt')
+    alone = LCKTLoss(6, 9)
+    beside = LCKTLoss(6, 9, critic='gckt', center=True)
     beside.connect(torch.nn.ModuleDict({'gckt': critic, 'lckt': beside}))
     for loss, compute in (
         (critic, lambda: critic(student, teacher, torch.arange(64))),
@@ -272,7 +273,7 @@ def test_lckt_sees_through_a_common_mean():
     student = teacher + 10 * torch.randn(6)
     paired = [
         loss.plan(loss.cost(student, teacher)).trace()
-        for loss in (LCKTLoss(6, 6, center=False), LCKTLoss(6, 6))
+        for loss in (LCKTLoss(6, 6), LCKTLoss(6, 6, center=True))
     ]
     assert paired[0] < 0.2 < 0.6 < paired[1]
 
@@ -303,10 +304,11 @@ def test_lckt_names_the_critics_there_are():
         loss.connect(losses)
 
 
+@pytest.mark.parametrize('center', [True, False])
 @pytest.mark.parametrize('kind', ['zero', 'identical', 'one sample'])
-def test_lckt_of_degenerate_batches(kind):
+def test_lckt_of_degenerate_batches(kind, center):
     torch.manual_seed(0)
-    loss = LCKTLoss(6, 9)
+    loss = LCKTLoss(6, 9, center=center)
     student, teacher = torch.randn(4, 6), torch.randn(4, 9)
     if kind == 'zero':
         student, teacher = student * 0, teacher * 0
