@@ -56,8 +56,8 @@ class GCKTLoss(CRDLoss):
 
     - ``form='nce'``: the noise-contrastive objective of `CRDLoss` on g / T;
     - ``form='wasserstein'``: E_product[g] - E_joint[g]. On digits with 100
-      labels it gained little where the other form gained
-      (docs/benchmarks.md), so it is not the default.
+      labels it gained less than the other form (docs/benchmarks.md), so it is
+      not the default.
 
     Equation (11) of the paper is not in its supplement. The critic, the two
     forms and where positives come from are our reading of Algorithm 1, which
