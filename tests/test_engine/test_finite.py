@@ -91,9 +91,12 @@ def test_a_loss_at_any_step_stops_a_config_without_a_hook(
     cfg = config(tmp_path / 'run', step, by_epoch=by_epoch)
     with pytest.raises(
         FloatingPointError, match=rf"iteration {step}: \['bad'\]"
-    ):
+    ) as raised:
         Runner.from_cfg(cfg).train()
     names = everything_there_is_finite(tmp_path / 'run')
+    said = 'the last checkpoint in' in str(raised.value)
+    assert said == any(n.startswith(('epoch_', 'iter_')) for n in names)
+    assert said != ('has no checkpoint yet' in str(raised.value))
     assert 'student.pth' not in names
     whole = {3: ['epoch_1'], 2: ['iter_2'], 4: ['iter_2', 'iter_4']}
     for at, files in whole.items():

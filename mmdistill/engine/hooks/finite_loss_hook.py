@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from mmengine.hooks import CheckpointHook, EMAHook, Hook
 from torch import Tensor
@@ -178,4 +180,6 @@ def _error(runner, when: str, names: list[str]) -> FloatingPointError:
 
 
 def _kept(runner) -> str:
+    if not Path(runner.work_dir, 'last_checkpoint').exists():
+        return f'{runner.work_dir} has no checkpoint yet'
     return f'the last checkpoint in {runner.work_dir} is from before that'
