@@ -2,15 +2,11 @@
 
 import warnings as _warnings
 
-# mmcv without compiled ops says so at import; nothing here needs them.
+# mmcv without compiled ops says so when it is imported, by whomever; nothing
+# here needs them.
 _warnings.filterwarnings('ignore', message='Fail to import ``MultiScale')
 
-from mmdistill import registry  # noqa: F401
-from mmdistill.engine.checkpoint import install_loading_policy
-from mmdistill.engine.runner import extend_runners
+from mmdistill import registry
 from mmdistill.version import __version__
 
-install_loading_policy()
-extend_runners()
-
-__all__ = ['__version__']
+__all__ = ['__version__', 'registry']

@@ -44,7 +44,7 @@ def _child(name: str, room: str) -> Registry:
     )
 
 
-RUNNERS = _child('RUNNERS', 'engine.hooks')
+RUNNERS = _child('RUNNERS', 'engine.runner')
 RUNNER_CONSTRUCTORS = _child('RUNNER_CONSTRUCTORS', 'engine.hooks')
 LOOPS = _child('LOOPS', 'engine.loops')
 HOOKS = _child('HOOKS', 'engine.hooks')

@@ -9,10 +9,10 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.dataset import default_collate, pseudo_collate
-from mmengine.runner import Runner
 from mmpretrain.datasets import BaseDataset
 
 from mmdistill.datasets import make_digits_canvas
+from mmdistill.engine.runner import DistillRunner
 from mmdistill.models.backbones.zoo import CIFAR_ZOO, cifar_classifier
 from mmdistill.models.encoders import ENCODER_ZOO
 from mmdistill.registry import DATASETS, METRICS, MODELS, PARAM_SCHEDULERS
@@ -185,7 +185,7 @@ def is_transfer(leaf: str) -> bool:
 @pytest.mark.parametrize('leaf', [leaf for leaf in LEAVES if in_full(leaf)])
 def test_runs(leaf, tmp_path, canvas):
     cfg = small(Config.fromfile(CONFIGS / leaf), tmp_path, canvas)
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     before = {
         name: p.detach().clone()
         for name, p in runner.model.named_parameters()
@@ -333,7 +333,7 @@ def test_full_size_runs(leaf, tmp_path):
     cfg.default_hooks.checkpoint = None  # large, and tested elsewhere
     cfg.work_dir = str(tmp_path)
     cfg.log_level = 'WARNING'
-    Runner.from_cfg(cfg).train()
+    DistillRunner.from_cfg(cfg).train()
     assert (tmp_path / 'student_best.pth').is_file()
 
 

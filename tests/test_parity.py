@@ -10,9 +10,9 @@ import torch
 from mmcv.transforms import BaseTransform
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
 from mmpretrain.datasets import BaseDataset
 
+from mmdistill.engine.runner import DistillRunner
 from mmdistill.registry import DATASETS, HOOKS, TRANSFORMS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -125,7 +125,7 @@ def replay(name: str, tmp_path, monkeypatch):
     cfg.log_level = 'WARNING'
     cfg.val_dataloader = cfg.val_cfg = None
     monkeypatch.setattr(torch.Tensor, 'float', torch.Tensor.double)
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     runner.train()
     (hook,) = [h for h in runner.hooks if isinstance(h, ParityHook)]
     return recorded, hook, runner.model

@@ -109,6 +109,56 @@ def test_registering_everything_is_quiet():
     assert run(code).strip() == '4.0'
 
 
+IMPORT = """
+import sys
+import mmcv, mmengine.hooks, mmengine.fileio, torch, torchvision
+import mmpretrain.apis, mmpretrain.datasets, mmpretrain.engine
+import mmpretrain.models
+from mmengine.runner import FlexibleRunner, Runner
+
+LIBRARIES = ('mmengine', 'mmcv', 'mmpretrain', 'torch')
+
+def attributes():
+    found = {}
+    for name, module in list(sys.modules.items()):
+        if name.partition('.')[0] not in LIBRARIES or module is None:
+            continue
+        for owner in (module, *vars(module).values()):
+            if owner is module or (
+                isinstance(owner, type) and owner.__module__ == name
+            ):
+                for key, value in list(vars(owner).items()):
+                    label = getattr(owner, '__qualname__', '')
+                    found[name, label, key] = value
+    return found
+
+before = attributes()
+modules = {name for name, *_ in before}
+import mmdistill
+from mmdistill.utils import register_all_modules
+register_all_modules()
+after = attributes()
+for key, value in before.items():
+    if after.get(key) is not value:
+        print('changed', key)
+for (name, label, key), value in after.items():
+    # A module that is imported for the first time stands in its parent.
+    if (name, label, key) not in before and not (
+        name not in modules or isinstance(value, type(sys))
+    ):
+        print('new', (name, label, key))
+if len(before) > 10_000:
+    print('compared')
+"""
+
+
+def test_importing_changes_nothing_elsewhere():
+    """Every attribute of the libraries is the same object as before."""
+    said = run(IMPORT)
+    assert 'changed (' not in said and 'new (' not in said
+    assert 'compared' in said
+
+
 PLUGIN = """
 from mmdistill.registry import MODELS
 from mmdistill.models.losses import DistillLoss

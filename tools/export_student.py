@@ -136,10 +136,10 @@ def size_of(student, args):
 
 def export(args):
     """Write the file, and give what there is to say about it."""
-    from mmdistill.engine.atomic import atomic_save, replacing
-    from mmdistill.engine.export.graphs import to_onnx, to_torch_export
-    from mmdistill.engine.export.layouts import to_library, to_mmdet
-    from mmdistill.engine.export.students import (
+    from mmdistill.checkpoints import atomic_save, replacing
+    from mmdistill.export.graphs import to_onnx, to_torch_export
+    from mmdistill.export.layouts import to_library, to_mmdet
+    from mmdistill.export.students import (
         Deployed,
         ExportError,
         load_student,
@@ -202,7 +202,7 @@ def export(args):
 def main():
     args = parse_args()
     check_args(args)
-    from mmdistill.engine.checkpoint import trust_checkpoints
+    from mmdistill.checkpoints import trust_checkpoints
     from mmdistill.utils import register_all_modules
 
     register_all_modules()

@@ -14,11 +14,11 @@ from argparse import Namespace
 
 import torch
 from mmengine.config import Config, ConfigDict
-from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from mmdistill.engine.checkpoint import trust_checkpoints
+from mmdistill.checkpoints import trust_checkpoints
 from mmdistill.engine.settings import check_keys
+from mmdistill.registry import RUNNERS
 from mmdistill.utils import register_all_modules
 
 
@@ -106,7 +106,13 @@ def set_dataloader_defaults(
 
 
 def build_runner(cfg: Config) -> Runner:
-    """The runner of ``cfg.runner_type``, by default MMEngine's ``Runner``."""
-    if 'runner_type' in cfg:
-        return RUNNERS.build(cfg)
-    return Runner.from_cfg(cfg)
+    """The runner of ``cfg.runner_type``, by default `DistillRunner`."""
+    kind = cfg.get('runner_type', 'DistillRunner')
+    runner = RUNNERS.get(kind) if isinstance(kind, str) else kind
+    if runner is None:
+        raise KeyError(
+            f'runner_type={kind!r} is not registered; set it to '
+            "'DistillRunner', or name the module of your runner in "
+            'custom_imports'
+        )
+    return runner.from_cfg(cfg)

@@ -14,8 +14,7 @@ from pathlib import Path
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.logging import print_log
 
-from mmdistill.engine.atomic import replacing
-from mmdistill.engine.checkpoint import CheckpointError, load_file
+from mmdistill.checkpoints import CheckpointError, load_file, replacing
 
 POINTER = 'last_checkpoint'
 

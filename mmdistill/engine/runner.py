@@ -1,133 +1,235 @@
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
+import copy
+import re
+from collections.abc import Sequence
+from typing import Any
 
-import mmengine.runner
-from mmengine.runner import FlexibleRunner, LogProcessor, Runner
+from mmengine.dist import get_rank, is_main_process
+from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.runner import (
+    BaseLoop,
+    CheckpointLoader,
+    LogProcessor,
+    Runner,
+    set_random_seed,
+)
+from mmengine.runner.checkpoint import load_state_dict
+from torch import nn
 from torch.utils.data import DataLoader
 
+from mmdistill.checkpoints import loading_policy, state_dict_of
+from mmdistill.datasets import dataset_labels
+from mmdistill.datasets.sample_stream import index_samples
+from mmdistill.engine import checks, dataloaders
+from mmdistill.engine.hook_keys import by_key
 from mmdistill.engine.lock import sole_run
 from mmdistill.engine.log_processor import LossLogProcessor, LossNamesHook
 from mmdistill.engine.resume import latest_checkpoint
+from mmdistill.engine.utils import optimizers, unwrap
+from mmdistill.models.distillers import BaseDistiller
+from mmdistill.registry import RUNNERS
 
-# What MMEngine's BaseDataset says when it packs a list of no samples.
-_NO_SAMPLES = 'need at least one array to concatenate'
 
+@RUNNERS.register_module()
+class DistillRunner(Runner):
+    """MMEngine's runner, which also does what a distiller cannot do itself.
 
-def extend_runners() -> None:
-    """Give every runner our hooks, a lock, means of losses, checks of data.
+    - The distiller learns the training set's length and labels, and samples
+      know their index.
+    - Checks that need the whole run are made before its first step.
+    - Checkpoints are read and written by our policy (`loading_policy`), and
+      training locks the work folder.
+    - A resumed run goes on as if it had not stopped.
+    - Every loss is logged as a mean over the same steps.
+    - Hooks have keys in ``default_hooks``: those that every run has are
+      ``resume_state``, ``finite_loss``, ``class_names`` and
+      ``resumed_settings``. ``custom_hooks`` is the user's alone.
 
-    A model cannot ask its runner for anything, and no config should have to
-    name what every distiller needs; `ModelHook` is the one seam between the
-    two. `FiniteLossHook` joins it unless the config has one. Training locks
-    the work folder, and goes on from what `latest_checkpoint` finds. All
-    processes share one seed, whatever ``randomness.diff_rank_seed`` says.
+    ``tools/train.py`` and ``tools/test.py`` use it unless a config names
+    another ``runner_type``; models that are no distillers run with it, too.
+
+    Args:
+        args, kwargs: of MMEngine's. ``randomness.diff_rank_seed`` is without
+            effect: all processes share the seed of weights and shuffling, and
+            each draws its own random numbers in training.
+    Raises:
+        ValueError, KeyError: before the first step, for what would fail or
+            mislead later; each names the config key.
+        CheckpointError: for a file that cannot be resumed from or loaded.
+        FolderInUse: if another run trains in the work folder.
+    Config:
+        runner_type='DistillRunner'
     """
-    for runner in (Runner, FlexibleRunner):
-        if hasattr(runner.register_hooks, '__wrapped__'):
-            continue
-        runner.register_hooks = _with_our_hooks(runner.register_hooks)
-        runner.build_dataloader = staticmethod(
-            _refusing_empty(runner.build_dataloader)
-        )
-        runner.build_log_processor = _smoothing_losses(
-            runner.build_log_processor
-        )
-        runner.train = _alone(runner.train)
-        runner.__init__ = _with_one_seed(runner.__init__)
-    for module in (
-        mmengine.runner,
-        mmengine.runner.checkpoint,
-        mmengine.runner.runner,
-        mmengine.runner._flexible_runner,
-    ):
-        module.find_latest_checkpoint = latest_checkpoint
 
+    _is_checked = False
 
-def _with_our_hooks(register_hooks: Callable) -> Callable:
+    def train(self) -> nn.Module:
+        """Train; see MMEngine's."""
+        with loading_policy(), sole_run(self.work_dir):
+            return super().train()
 
-    @functools.wraps(register_hooks)
-    def wrapper(self, *args, **kwargs) -> None:
-        # Imported late: `import mmdistill` alone stays as quick as MMPretrain.
-        from mmdistill.engine.hooks import FiniteLossHook, ModelHook
-        from mmdistill.engine.hooks.class_names_hook import ClassNamesHook
-        from mmdistill.engine.hooks.resumed_settings_hook import (
-            ResumedSettingsHook,
-        )
+    def val(self) -> dict[str, float]:
+        """Validate; see MMEngine's."""
+        with loading_policy():
+            return super().val()
 
-        register_hooks(self, *args, **kwargs)
-        self.register_hook(ModelHook())
-        self.register_hook(ClassNamesHook())
-        self.register_hook(ResumedSettingsHook())
-        if isinstance(self.log_processor, LossLogProcessor):
-            self.register_hook(LossNamesHook())
-        if not any(isinstance(hook, FiniteLossHook) for hook in self.hooks):
-            self.register_hook(FiniteLossHook())
+    def test(self) -> dict[str, float]:
+        """Test; see MMEngine's."""
+        with loading_policy():
+            return super().test()
 
-    return wrapper
+    # What is built ----------------------------------------------------------
+    def set_randomness(
+        self, seed: int, diff_rank_seed: bool = False, **kwargs: Any
+    ) -> None:
+        """Seed all processes alike: else their shares of the data overlap."""
+        super().set_randomness(seed, diff_rank_seed=False, **kwargs)
 
+    @staticmethod
+    def build_dataloader(
+        dataloader: DataLoader | dict, *args: Any, **kwargs: Any
+    ) -> DataLoader:
+        """Build a dataloader; a dataset without samples is an error."""
+        return dataloaders.build_dataloader(dataloader, *args, **kwargs)
 
-def _smoothing_losses(build_log_processor: Callable) -> Callable:
+    def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """Build the loop, and tell a distiller of its data."""
+        if isinstance(loop, BaseLoop):
+            return loop
+        loop = super().build_train_loop(loop)
+        model = unwrap(self.model)
+        if isinstance(model, BaseDistiller):
+            index_samples(loop.dataloader)
+            dataset = loop.dataloader.dataset
+            labels = dataset_labels(dataset) if model.needs_labels() else None
+            model.set_training_set(len(dataset), labels)
+        return loop
 
-    @functools.wraps(build_log_processor)
-    def wrapper(self, log_processor) -> LogProcessor:
+    def build_optim_wrapper(
+        self, optim_wrapper: OptimWrapper | dict
+    ) -> OptimWrapper | OptimWrapperDict:
+        """Build the optimizer, of the parameters that learn alone.
+
+        MMEngine hands it frozen ones, too: of momentum copies and of the
+        backbones of linear probes.
+        """
+        wrapper = super().build_optim_wrapper(optim_wrapper)
+        for optimizer in optimizers(wrapper):
+            for group in optimizer.param_groups:
+                group['params'] = [
+                    p for p in group['params'] if p.requires_grad
+                ]
+        return wrapper
+
+    def build_log_processor(self, log_processor: Any) -> LogProcessor:
+        """Build it; MMEngine's becomes one that smooths every loss."""
         if isinstance(log_processor, dict):
             settings = dict(log_processor)
             kind = settings.pop('type', 'LogProcessor')
             known = kind in ('LogProcessor', 'mmengine.LogProcessor')
             if known and 'mean_pattern' not in settings:
                 return LossLogProcessor(**settings)
-        return build_log_processor(self, log_processor)
+        return super().build_log_processor(log_processor)
 
-    return wrapper
+    def register_hooks(
+        self,
+        default_hooks: dict[str, Hook | dict] | None = None,
+        custom_hooks: list[Hook | dict] | None = None,
+    ) -> None:
+        """Register the hooks of a config, and those that every run has.
 
+        Raises:
+            KeyError: for a key of ``default_hooks`` that is misspelt.
+        """
+        default_hooks, custom_hooks = by_key(
+            copy.deepcopy(default_hooks),
+            custom_hooks,
+            self.cfg.get('method_hooks'),
+        )
+        super().register_hooks(default_hooks, custom_hooks)
+        if isinstance(self.log_processor, LossLogProcessor):
+            self.register_hook(LossNamesHook())
 
-def _alone(train: Callable) -> Callable:
+    # Checkpoints ------------------------------------------------------------
+    def load_or_resume(self) -> None:
+        """Load what the config names; before training, check the run.
 
-    @functools.wraps(train)
-    def wrapper(self, *args, **kwargs):
-        with sole_run(self.work_dir):
-            return train(self, *args, **kwargs)
+        A resume without a file goes on from the newest full checkpoint of the
+        work folder (`latest_checkpoint`).
+        """
+        if self._resume and self._load_from is None and not self._has_loaded:
+            found = latest_checkpoint(self.work_dir)
+            if found is None:
+                self.logger.info(
+                    f'{self.work_dir} has no checkpoint to resume from: the '
+                    'run begins'
+                )
+            else:
+                self.resume(found)
+        else:
+            super().load_or_resume()
+        # In test and val runs the training loop stays an unbuilt config.
+        if isinstance(self._train_loop, BaseLoop) and not self._is_checked:
+            self._is_checked = True
+            checks.check_run(self)
+            self._seed_process()
 
-    return wrapper
+    def _seed_process(self) -> None:
+        """Give every process but the first its own random numbers.
 
+        Till here all draw alike: weights and memories begin equal. What is
+        drawn for a step (negatives, dropout, crops on the device) differs.
+        """
+        if get_rank():
+            set_random_seed(hash((self.seed, get_rank())) % 2**32)
 
-def _with_one_seed(init: Callable) -> Callable:
-    """Take ``diff_rank_seed`` out: `ModelHook` does what it is there for.
+    def load_checkpoint(
+        self,
+        filename: str,
+        map_location: Any = 'cpu',
+        strict: bool = False,
+        revise_keys: Sequence[tuple[str, str]] = (),
+    ) -> dict:
+        """Load a checkpoint into the model; see MMEngine's.
 
-    Each process draws numbers of its own in training anyway. With a seed of
-    its own besides, each would shuffle the data differently, and their shares
-    overlap.
-    """
-
-    @functools.wraps(init)
-    def wrapper(self, *args, **kwargs) -> None:
-        randomness = kwargs.get('randomness')
-        if randomness and randomness.get('diff_rank_seed'):
-            kwargs['randomness'] = {**randomness, 'diff_rank_seed': False}
-        init(self, *args, **kwargs)
-
-    return wrapper
-
-
-def _refusing_empty(build_dataloader: Callable) -> Callable:
-
-    @functools.wraps(build_dataloader)
-    def wrapper(dataloader, *args, **kwargs) -> DataLoader:
-        try:
-            loader = build_dataloader(dataloader, *args, **kwargs)
-            empty = len(loader.dataset) == 0
-        except ValueError as error:
-            if _NO_SAMPLES not in str(error):
-                raise
-            empty = True
-        if empty:
-            raise ValueError(
-                'this dataset has no sample; check data_root, data_prefix, '
-                'ann_file and split in the dataset of train_dataloader, '
-                f'val_dataloader or test_dataloader: {dataloader}'
+        Args:
+            filename: a path, or an address that MMEngine reads.
+            map_location: as of ``torch.load``.
+            strict: refuse missing and left over tensors.
+            revise_keys: patterns and what replaces them in the weights'
+                names, from which the prefix 'module.' is gone already.
+        Raises:
+            CheckpointError: if it cannot be used, see `check_checkpoint`.
+        """
+        with loading_policy():
+            checkpoint = CheckpointLoader.load_checkpoint(
+                filename, map_location
             )
-        return loader
+        if not isinstance(checkpoint, dict):
+            checkpoint = dict(state_dict=checkpoint)
+        checks.check_checkpoint(self, checkpoint, filename)
+        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        state = state_dict_of(checkpoint, filename)
+        for pattern, replacement in revise_keys:
+            state = type(state)(
+                (re.sub(pattern, replacement, key), value)
+                for key, value in state.items()
+            )
+        load_state_dict(unwrap(self.model), state, strict, self.logger)
+        self._has_loaded = True
+        self.logger.info(f'Load checkpoint from {filename}')
+        return checkpoint
 
-    return wrapper
+    def save_checkpoint(
+        self, *args: Any, meta: dict | None = None, **kwargs: Any
+    ) -> None:
+        """Save a checkpoint, with the hash of a frozen teacher's weights."""
+        if not is_main_process():
+            return
+        model = unwrap(self.model)
+        if isinstance(model, BaseDistiller):
+            meta = {**(meta or {}), **model.checkpoint_meta()}
+        with loading_policy():
+            super().save_checkpoint(*args, meta=meta, **kwargs)

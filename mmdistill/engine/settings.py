@@ -6,7 +6,7 @@ import difflib
 import inspect
 from typing import Any
 
-from mmengine.runner import FlexibleRunner, Runner
+from mmengine.runner import Runner
 
 #: Top-level keys that are read besides the arguments of runners.
 OTHER_KEYS = {
@@ -24,10 +24,8 @@ _CLOSE = 0.9
 
 def known_keys() -> set[str]:
     """Top-level keys of a config that mean something to a run."""
-    keys = set(OTHER_KEYS)
-    for runner in (Runner, FlexibleRunner):
-        keys |= set(inspect.signature(runner.__init__).parameters)
-    return keys - {'self', 'cfg'}
+    arguments = set(inspect.signature(Runner.__init__).parameters)
+    return OTHER_KEYS | arguments - {'self', 'cfg'}
 
 
 def check_keys(cfg: dict, where: str) -> None:

@@ -6,7 +6,7 @@ from mmdistill.models.classifiers import (
     PrototypicalNetwork,
     TransferClassifier,
 )
-from mmdistill.models.detectors import FasterRCNN, MaskRCNN
+from mmdistill.models.dense import FCN, FasterRCNN, MaskRCNN
 from mmdistill.models.distillers import (
     OSS,
     CoCoRD,
@@ -29,7 +29,6 @@ from mmdistill.models.representation import (
     Representation,
     RepresentationReader,
 )
-from mmdistill.models.segmentors import FCN
 
 __all__ = [
     'FCN',

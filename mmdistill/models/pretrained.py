@@ -7,11 +7,11 @@ import os
 
 from mmengine.logging import print_log
 from mmengine.model.weight_init import PretrainedInit, update_init_info
-from mmengine.runner.checkpoint import _load_checkpoint
 from torch import Tensor, nn
 
-from mmdistill.engine.checkpoint import (
+from mmdistill.checkpoints import (
     CheckpointError,
+    load_checkpoint,
     load_partly,
     load_strictly,
     state_dict_of,
@@ -40,7 +40,7 @@ def read_weights(checkpoint: str, setting: str) -> dict[str, Tensor]:
             f'the checkpoint {path!r} does not exist; set {setting} to the '
             'file of a trained network'
         )
-    return state_dict_of(_load_checkpoint(path, map_location='cpu'), path)
+    return state_dict_of(load_checkpoint(path), path)
 
 
 def weights_of(

@@ -26,6 +26,7 @@ def register_all_modules(init_default_scope: bool = True) -> None:
     import mmdistill.datasets
     import mmdistill.engine.hooks
     import mmdistill.engine.loops
+    import mmdistill.engine.runner
     import mmdistill.evaluation
     import mmdistill.models  # noqa: F401
 

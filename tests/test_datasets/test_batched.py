@@ -14,7 +14,6 @@ from helpers import digits_config, run_distributed
 from mmengine.config import Config
 from mmengine.dataset import DefaultSampler, default_collate, pseudo_collate
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
 from mmpretrain.datasets import BaseDataset
 from torch.utils.data import DataLoader, Subset
 
@@ -26,6 +25,7 @@ from mmdistill.datasets import (
     dataset_labels,
 )
 from mmdistill.datasets.sample_stream import index_samples
+from mmdistill.engine.runner import DistillRunner
 from mmdistill.models.preprocessors.batch_augment import crop_and_flip
 from mmdistill.registry import DATASETS, HOOKS, MODELS, TRANSFORMS
 from mmdistill.structures import BatchedSamples
@@ -513,7 +513,7 @@ def train(work_dir, workers=0, stop=False, resume=False, student=False):
         cfg.model = cfg.model.student
     else:
         cfg.model.teacher_ckpt = teacher_file(work_dir.parent, cfg)
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     torch.rand(3 if resume else 1)  # what came before must not matter
     try:
         runner.train()
@@ -577,7 +577,7 @@ def test_queue_is_prefilled(tmp_path):
         },
     )
     cfg.model.teacher_ckpt = teacher_file(tmp_path, cfg)
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     runner.train()
     assert len(runner.model.memories.negatives) == 40
 
@@ -600,7 +600,7 @@ def test_accuracy_is_the_per_image_pipelines(tmp_path, tta):
         tmp_path / 'run', custom_hooks=[dict(type='ExportStudentHook')]
     )
     cfg.model.teacher_ckpt = teacher_file(tmp_path, cfg)
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     runner.train()
     expected = runner.val_loop.run()['accuracy/top1']
 
@@ -611,7 +611,7 @@ def test_accuracy_is_the_per_image_pipelines(tmp_path, tta):
         cfg.test_dataloader.num_workers = workers
         if tta:
             load_test_tool().use_tta(cfg)
-        return Runner.from_cfg(cfg).test()['accuracy/top1']
+        return DistillRunner.from_cfg(cfg).test()['accuracy/top1']
 
     folder = tmp_path / 'tests'
     reference = accuracy(digits_config(folder), 'epoch_2.pth')
@@ -629,7 +629,7 @@ def test_exported_student_stands_alone(tmp_path):
         tmp_path / 'run', custom_hooks=[dict(type='ExportStudentHook')]
     )
     cfg.model.teacher_ckpt = teacher_file(tmp_path, cfg)
-    Runner.from_cfg(cfg).train()
+    DistillRunner.from_cfg(cfg).train()
     checkpoint = torch.load(tmp_path / 'run' / 'student.pth')
     exported = Config.fromstring(checkpoint['meta']['cfg'], '.py')
     assert exported.test_dataloader.dataset.pipeline == [PACK]
@@ -663,7 +663,7 @@ def share(rank, world, folder):
         **{'train_cfg.max_epochs': 1, 'train_dataloader.batch_size': 16},
     )
     cfg.model.teacher_ckpt = f'{folder}/../teacher.pth'
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     runner.train()
     model = getattr(runner.model, 'module', runner.model)
     rows = []

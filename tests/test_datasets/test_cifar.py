@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.runner import Runner
 from mmpretrain.datasets import CIFAR10, CIFAR100
 
 from mmdistill.datasets import dataset_labels
+from mmdistill.engine.runner import DistillRunner
 from mmdistill.registry import MODELS
 
 CONFIGS = Path(__file__).parents[2] / 'configs/_base_/datasets'
@@ -95,7 +95,7 @@ def loaders(name, root):
         inner.data_root = str(root)
         if inner.type != 'CustomDataset':
             inner.download = False
-        yield Runner.build_dataloader(loader, seed=0)
+        yield DistillRunner.build_dataloader(loader, seed=0)
 
 
 def prepare(name):
@@ -202,7 +202,7 @@ def test_folders_as_one_tensor(tmp_path):
     loader.update(
         num_workers=0, dataset=whole, collate_fn=dict(type='batch_collate')
     )
-    (data,) = Runner.build_dataloader(loader)
+    (data,) = DistillRunner.build_dataloader(loader)
     assert torch.equal(data['inputs'], single['inputs'])
     assert [s.gt_label for s in data['data_samples']] == [
         s.gt_label for s in single['data_samples']

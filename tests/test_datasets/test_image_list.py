@@ -6,10 +6,10 @@ import cv2
 import pytest
 import torch
 from helpers import digits_config, tiny_classifier
-from mmengine.runner import Runner
 from mmpretrain.datasets import ImageNet, ImageNet21k
 from sklearn.datasets import load_digits
 
+from mmdistill.engine.runner import DistillRunner
 from mmdistill.registry import DATASETS, MODELS
 
 # In another order than the digits that they stand for.
@@ -138,7 +138,7 @@ def test_semi_supervised_run(imagenet, tmp_path):
     )  # fmt: skip
     cfg.train_cfg.max_epochs = 8
     cfg.train_cfg.val_interval = 8
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     runner.train()
     accuracy = runner.message_hub.get_scalar('val/accuracy/top1').current()
     assert accuracy > 80  # the same images, numbered alike

@@ -5,11 +5,11 @@ import pytest
 import torch
 from helpers import digits_config
 from mmengine.dataset import default_collate
-from mmengine.runner import Runner
 from PIL import Image
 
 from mmdistill.datasets import IndexedDataset, SampleKey
 from mmdistill.datasets.transforms.loading import UnreadableFile
+from mmdistill.engine.runner import DistillRunner
 from mmdistill.registry import DATASETS, TRANSFORMS
 
 LOAD = dict(type='LoadImageFromFile', color_type='grayscale')
@@ -295,7 +295,7 @@ def test_trains_resumes_and_is_tested_without_the_teachers_files(
         if name == 'rest':
             cfg.load_from = str(runs['first'].work_dir + '/epoch_2.pth')
             cfg.resume = True
-        runs[name] = Runner.from_cfg(cfg)
+        runs[name] = DistillRunner.from_cfg(cfg)
         runs[name].train()
     whole, rest = (runs[name].model.state_dict() for name in ('whole', 'rest'))
     for name, value in whole.items():
@@ -305,7 +305,7 @@ def test_trains_resumes_and_is_tested_without_the_teachers_files(
         file.unlink()
     cfg = run_config(root, tmp_path_factory.mktemp('test'))
     cfg.load_from = runs['whole'].work_dir + '/student.pth'
-    assert 'accuracy/top1' in Runner.from_cfg(cfg).test()
+    assert 'accuracy/top1' in DistillRunner.from_cfg(cfg).test()
 
 
 def test_the_teacher_is_not_judged_by_the_students_images(
@@ -313,7 +313,7 @@ def test_the_teacher_is_not_judged_by_the_students_images(
 ):
     cfg = run_config(root, tmp_path_factory.mktemp('run'))
     cfg.custom_hooks[1].min_accuracy = 60.0
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     with pytest.raises(ValueError, match="no images of the teacher's.*Teach"):
         runner.train()
 

@@ -1,8 +1,8 @@
 import pytest
 import torch
 from helpers import digits_config, tiny_classifier
-from mmengine.runner import Runner
 
+from mmdistill.engine.runner import DistillRunner
 from mmdistill.registry import DATASETS
 
 PAIR = [
@@ -46,7 +46,7 @@ def test_real_run(tmp_path):
     cfg.train_dataloader.dataset.pipeline = PAIR
     cfg.val_dataloader.dataset.pipeline = PAIR[1:]
     cfg.val_evaluator = [dict(type='Accuracy', topk=1), dict(type='AUC')]
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     seen = []
     runner.model.teacher.register_forward_pre_hook(
         lambda _, args: seen.append(tuple(args[0].shape[1:]))

@@ -6,11 +6,11 @@ import shutil
 import pytest
 import torch
 from helpers import digits_config
-from mmengine.runner import Runner
 
-import mmdistill.engine.checkpoint as checkpoints
-from mmdistill.engine.checkpoint import CheckpointError
+import mmdistill.checkpoints.policy as policy
+from mmdistill.checkpoints import CheckpointError
 from mmdistill.engine.resume import latest_checkpoint
+from mmdistill.engine.runner import DistillRunner
 
 
 def run(folder, epochs=2, **kwargs):
@@ -27,7 +27,7 @@ def run(folder, epochs=2, **kwargs):
         save_best='accuracy/top1',
         **kwargs.get('checkpoint', {}),
     )
-    return Runner.from_cfg(cfg)
+    return DistillRunner.from_cfg(cfg)
 
 
 @pytest.fixture(scope='module')
@@ -147,7 +147,7 @@ class Killed(BaseException):
 def test_a_kill_at_any_write_leaves_a_checkpoint(tmp_path, monkeypatch):
     """Of one that is kept; and so for the best."""
     folder = tmp_path / 'run'
-    replacing = checkpoints.replacing
+    replacing = policy.replacing
     writes = []
 
     def dies(path):
@@ -162,7 +162,7 @@ def test_a_kill_at_any_write_leaves_a_checkpoint(tmp_path, monkeypatch):
             raise Killed
         return replacing(path)
 
-    monkeypatch.setattr(checkpoints, 'replacing', dies)
+    monkeypatch.setattr(policy, 'replacing', dies)
     runner = run(folder, 3, checkpoint=dict(max_keep_ckpts=1))
     with pytest.raises(Killed):
         runner.train()

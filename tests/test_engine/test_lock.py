@@ -8,10 +8,10 @@ import sys
 
 import pytest
 from helpers import digits_config, run_distributed
-from mmengine.runner import Runner
 
 from mmdistill.engine import lock
 from mmdistill.engine.lock import LOCK, FolderInUse, sole_run
+from mmdistill.engine.runner import DistillRunner
 
 HOLD = (
     'import sys, time; from mmdistill.engine.lock import sole_run\n'
@@ -35,7 +35,7 @@ def holder(tmp_path):
 
 def test_the_second_of_two_runs_is_told_where_the_first_is(holder, tmp_path):
     before = (tmp_path / LOCK).read_bytes()
-    runner = Runner.from_cfg(digits_config(tmp_path))
+    runner = DistillRunner.from_cfg(digits_config(tmp_path))
     with pytest.raises(FolderInUse) as error:
         runner.train()
     for part in (
@@ -50,7 +50,7 @@ def test_the_second_of_two_runs_is_told_where_the_first_is(holder, tmp_path):
 
 
 def test_testing_is_no_second_run(holder, tmp_path):
-    assert Runner.from_cfg(digits_config(tmp_path)).test()
+    assert DistillRunner.from_cfg(digits_config(tmp_path)).test()
 
 
 def test_the_lock_of_a_killed_run_is_taken_over(holder, tmp_path, warned):

@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 from helpers import digits_batch, digits_config, tiny_classifier
-from mmengine.runner import Runner
 
+from mmdistill.engine.runner import DistillRunner
 from mmdistill.models.losses import DistillLoss
 from mmdistill.registry import MODELS
 
@@ -40,7 +40,7 @@ def test_parts_add_up(tmp_path, settings):
     cfg.default_hooks.logger.interval = 1
     if settings is not None:
         cfg.log_processor = settings
-    Runner.from_cfg(cfg).train()
+    DistillRunner.from_cfg(cfg).train()
     found = records(tmp_path)
     assert len(found) == 6
     for record in found:
@@ -55,7 +55,7 @@ def test_parts_that_begin_later_add_up(tmp_path):
     """Another stage has other losses: old ones are gone from the log."""
     cfg = digits_config(tmp_path, LOSSES)
     cfg.default_hooks.logger.interval = 1
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     original, steps = runner.model.loss, []
 
     def loss(*args, **kwargs):
@@ -75,7 +75,7 @@ def test_parts_that_begin_later_add_up(tmp_path):
 
 def test_a_mean_pattern_is_the_users(tmp_path):
     cfg = digits_config(tmp_path, log_processor=dict(mean_pattern='.*kd.*'))
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     assert type(runner.log_processor).__name__ == 'LogProcessor'
 
 

@@ -10,10 +10,10 @@ import torch
 from helpers import digits_config
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
 from torch import nn
 
 from mmdistill.engine.optim_wrapper import clip_norm_per_tensor_
+from mmdistill.engine.runner import DistillRunner
 from mmdistill.registry import OPTIM_WRAPPERS
 
 SCHEDULES = Path(__file__).parents[2] / 'configs' / '_base_' / 'schedules'
@@ -85,7 +85,7 @@ def train(work_dir, **wrapper):
     cfg.optim_wrapper = dict(optimizer=dict(type='SGD', lr=1.0), **wrapper)
     cfg.train_cfg.max_epochs = 1
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     hook = StepsHook()
     runner.register_hook(hook)
     runner.train()

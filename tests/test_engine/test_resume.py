@@ -9,8 +9,8 @@ import pytest
 import torch
 from helpers import digits_config, run_distributed
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
 
+from mmdistill.engine.runner import DistillRunner
 from mmdistill.registry import HOOKS
 
 LOSSES = dict(
@@ -119,7 +119,7 @@ def train(work_dir, workers, stop=None, resume=False, world=1, by_epoch=True):
 
         torch.manual_seed(1)
         torch.save(MODELS.build(cfg.model.teacher).state_dict(), teacher)
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     # The model is wrapped when the runner is made: change it inside.
     model = getattr(runner.model, 'module', runner.model)
     add_slow_student(model)
@@ -240,7 +240,7 @@ def shares(rank, world, folder):
     register_all_modules()
     seen = []
     for epoch in (1, 2):
-        runner = Runner.from_cfg(
+        runner = DistillRunner.from_cfg(
             digits_config(
                 folder,
                 custom_hooks=[dict(type='ResumeStateHook')],
@@ -273,7 +273,7 @@ def test_a_seed_for_each_process_does_not_make_their_shares_overlap(tmp_path):
 
 
 def test_a_sampler_keeps_a_seed_of_its_own(tmp_path):
-    runner = Runner.from_cfg(
+    runner = DistillRunner.from_cfg(
         digits_config(
             tmp_path / 'run',
             custom_hooks=[dict(type='ResumeStateHook')],

@@ -6,8 +6,8 @@ import pytest
 import torch
 from helpers import digits_config
 from mmengine.config import Config
-from mmengine.runner import Runner
 
+from mmdistill.engine.runner import DistillRunner
 from mmdistill.engine.settings import check_keys, differences
 from mmdistill.registry import MODELS
 
@@ -64,7 +64,7 @@ def stopped(tmp_path_factory):
     teacher = MODELS.build(digits_config(folder).model.teacher)
     torch.save(teacher.state_dict(), folder / 'teacher.pth')
     options = {'train_cfg.max_epochs': 1}
-    Runner.from_cfg(config(folder, folder, **options)).train()
+    DistillRunner.from_cfg(config(folder, folder, **options)).train()
     return folder
 
 
@@ -80,7 +80,7 @@ def resume(stopped, folder, **kwargs):
     """The runner after it, and what it logged of settings."""
     cfg = config(stopped, folder, resume=True, **kwargs)
     cfg.load_from = str(stopped / 'epoch_1.pth')
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     runner.train()
     logs = ''.join(path.read_text() for path in folder.rglob('*.log'))
     return runner, logs
@@ -131,7 +131,7 @@ def test_a_state_of_another_type_is_refused(stopped, tmp_path, key, kind):
         cfg.optim_wrapper = dict(optimizer=kind)
     cfg.load_from = str(stopped / 'epoch_1.pth')
     with pytest.raises(ValueError, match=f'{key}.type was .* load_from'):
-        Runner.from_cfg(cfg).train()
+        DistillRunner.from_cfg(cfg).train()
 
 
 def test_the_stored_config_is_data(stopped, tmp_path):
@@ -143,7 +143,7 @@ def test_the_stored_config_is_data(stopped, tmp_path):
     torch.save(checkpoint, path)
     cfg = config(stopped, tmp_path, resume=True, load_from=str(path))
     assert isinstance(cfg, Config)
-    Runner.from_cfg(cfg).train()
+    DistillRunner.from_cfg(cfg).train()
     assert not victim.exists()
     logs = ''.join(p.read_text() for p in tmp_path.rglob('*.log'))
     assert 'cannot be compared' in logs

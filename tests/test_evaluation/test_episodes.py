@@ -8,11 +8,11 @@ import pytest
 import torch
 from helpers import digits_config, run_distributed, tiny_classifier
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
 
+from mmdistill.checkpoints import load_file
 from mmdistill.datasets import Digits, Episodes
-from mmdistill.engine.checkpoint import load_file
 from mmdistill.engine.features import extract_features
+from mmdistill.engine.runner import DistillRunner
 from mmdistill.evaluation import classify_episodes, mean_and_interval
 from mmdistill.registry import DATASETS, HOOKS
 
@@ -145,7 +145,7 @@ def test_learns_to_tell_classes_apart(tmp_path):
     """And what validation, test and the exported student say agrees."""
     cfg = few_shot_config(tmp_path, head=False)
     cfg.val_dataloader.dataset.numbers = [0, 1, 2, 3, 4]
-    before = Runner.from_cfg(cfg).val()['episode/accuracy']
+    before = DistillRunner.from_cfg(cfg).val()['episode/accuracy']
     cfg.default_hooks.checkpoint = dict(
         type='CheckpointHook', save_best='episode/accuracy'
     )
@@ -153,7 +153,7 @@ def test_learns_to_tell_classes_apart(tmp_path):
         dict(type='ResumeStateHook'),
         dict(type='ExportStudentHook', metric='episode/accuracy'),
     ]
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     runner.train()
     # new images of the training's classes, and of classes it has not seen
     best = runner.message_hub.get_info('best_score')
@@ -166,7 +166,7 @@ def test_learns_to_tell_classes_apart(tmp_path):
     assert exported['meta']['score'] == best
     again = few_shot_config(tmp_path, head=False)
     again.load_from = str(tmp_path / 'student.pth')
-    assert Runner.from_cfg(again).test() == found
+    assert DistillRunner.from_cfg(again).test() == found
 
 
 def as_distiller(cfg):
@@ -190,7 +190,7 @@ def test_of_a_distiller_the_student_is_tested(tmp_path):
     cfg.custom_hooks = [
         dict(type='ExportStudentHook', metric='episode/accuracy')
     ]
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     runner.train()
     found = runner.test()
     for again in (
@@ -198,7 +198,7 @@ def test_of_a_distiller_the_student_is_tested(tmp_path):
         as_distiller(few_shot_config(tmp_path)),
     ):
         again.load_from = str(tmp_path / 'student.pth')
-        assert Runner.from_cfg(again).test() == found
+        assert DistillRunner.from_cfg(again).test() == found
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_peers_and_their_ensemble(tmp_path, mode):
     cfg.custom_hooks = [
         dict(type='ExportStudentHook', metric='episode/accuracy')
     ]
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     runner.train()
     found = runner.test()
     loop = runner.test_loop
@@ -246,13 +246,13 @@ def test_peers_and_their_ensemble(tmp_path, mode):
         assert found[f'episode/{name}'] == pytest.approx(float(expected))
     assert len(found) == 8  # each with its interval
     cfg.load_from = str(tmp_path / 'student.pth')
-    alone = Runner.from_cfg(cfg).test()
+    alone = DistillRunner.from_cfg(cfg).test()
     assert set(alone) == {'episode/accuracy', 'episode/ci95'}
     assert alone['episode/accuracy'] == found['episode/accuracy']
 
 
 def test_every_image_goes_through_the_model_once(tmp_path):
-    runner = Runner.from_cfg(few_shot_config(tmp_path, episodes=2))
+    runner = DistillRunner.from_cfg(few_shot_config(tmp_path, episodes=2))
     seen = []
     runner.model.backbone.register_forward_pre_hook(
         lambda _, args: seen.append(len(args[0]))
@@ -286,7 +286,7 @@ def test_episodes_are_the_same_for_every_run(tmp_path):
     for run, own in ((0, 0), (1, 0), (0, 1)):
         cfg = few_shot_config(tmp_path, seed=own)
         cfg.randomness = dict(seed=run)
-        runner = Runner.from_cfg(cfg)
+        runner = DistillRunner.from_cfg(cfg)
         torch.manual_seed(0)
         for p in runner.model.parameters():
             torch.nn.init.normal_(p, std=0.1)
@@ -297,7 +297,7 @@ def test_episodes_are_the_same_for_every_run(tmp_path):
 def test_evaluator_is_computed_too(tmp_path):
     cfg = few_shot_config(tmp_path)
     cfg.test_evaluator = [dict(type='Accuracy', topk=1)]
-    assert set(Runner.from_cfg(cfg).test()) == {
+    assert set(DistillRunner.from_cfg(cfg).test()) == {
         'episode/accuracy', 'episode/ci95', 'accuracy/top1'}  # fmt: skip
 
 
@@ -315,7 +315,7 @@ def share(rank, world, folder):
         cfg.model_wrapper_cfg = dict(
             type='MMDistributedDataParallel', device_ids=None
         )
-    return Runner.from_cfg(cfg).test()
+    return DistillRunner.from_cfg(cfg).test()
 
 
 def test_two_processes_equal_one(tmp_path):
@@ -352,7 +352,7 @@ def train(work_dir, stop=None, resume=False, workers=0):
     cfg.resume = resume
     if resume:
         cfg.randomness = dict(seed=None)  # as in the checkpoint
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     if stop is None:
         runner.train()
     else:
@@ -381,11 +381,11 @@ def test_more_than_the_data_allows(tmp_path, evaluation, message):
     cfg = few_shot_config(tmp_path)
     cfg.test_cfg.update(evaluation)
     with pytest.raises(ValueError, match=message):
-        Runner.from_cfg(cfg).test()
+        DistillRunner.from_cfg(cfg).test()
 
 
 def test_training_on_batches_that_are_no_episodes(tmp_path):
     cfg = few_shot_config(tmp_path)
     cfg.train_dataloader.sampler = dict(type='DefaultSampler', shuffle=True)
     with pytest.raises(ValueError, match="sampler=dict.type='EpisodeSampler"):
-        Runner.from_cfg(cfg).train()
+        DistillRunner.from_cfg(cfg).train()

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 from helpers import digits_config, run_distributed, tiny_classifier
-from mmengine.runner import Runner
 
+from mmdistill.checkpoints import load_file
 from mmdistill.datasets.sample_stream import index_samples
-from mmdistill.engine.checkpoint import load_file
 from mmdistill.engine.features import extract_features
+from mmdistill.engine.runner import DistillRunner
 from mmdistill.evaluation import weighted_knn
 from mmdistill.registry import MODELS
 
@@ -120,7 +120,7 @@ def loader(indices, **kwargs):
         sampler=dict(type='DefaultSampler', shuffle=True, seed=3),
         **kwargs,
     )
-    found = Runner.build_dataloader(cfg)
+    found = DistillRunner.build_dataloader(cfg)
     index_samples(found)
     return found
 
@@ -179,7 +179,7 @@ def test_validation_in_a_run(tmp_path):
     )
     cfg.custom_hooks = [dict(type='ExportStudentHook', metric='knn/top1_k20')]
     cfg.train_dataloader.dataset.indices = 800
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     runner.train()
     names = [f'knn/top{top}_k{k}' for top in (1, 5) for k in (10, 20)]
     records = [r for r in logged(tmp_path) if 'knn/top1_k20' in r]
@@ -200,7 +200,7 @@ def test_a_plain_classifier_is_tested(tmp_path):
     cfg.model = dict(
         tiny_classifier(), data_preprocessor=cfg.model.data_preprocessor
     )
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     runner.model.train()
     runner.model.neck.eval()
     before = torch.get_rng_state(), np.random.get_state()[1].copy()
@@ -241,7 +241,7 @@ def test_evaluator_is_computed_too(tmp_path):
     plain = digits_config(tmp_path)
     metrics = []
     for one in (cfg, plain):
-        runner = Runner.from_cfg(one)
+        runner = DistillRunner.from_cfg(one)
         metrics.append(runner.val())
     assert set(metrics[1]) == {'accuracy/top1'}
     assert metrics[0]['accuracy/top1'] == metrics[1]['accuracy/top1']
@@ -254,11 +254,11 @@ def test_unlabelled_samples_do_not_vote(tmp_path):
     metrics = []
     for one in (some, alone):
         cfg = knn_config(tmp_path, bank_dataloader=one, k=(10, 30))
-        metrics.append(Runner.from_cfg(cfg).val())
+        metrics.append(DistillRunner.from_cfg(cfg).val())
     assert metrics[0] == metrics[1]
     cfg = knn_config(tmp_path, bank_dataloader=some, k=(31,))
     with pytest.raises(ValueError, match='bank, 30'):
-        Runner.from_cfg(cfg).val()
+        DistillRunner.from_cfg(cfg).val()
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,7 @@ def test_unlabelled_samples_do_not_vote(tmp_path):
       '10 of 30 samples')])  # fmt: skip
 def test_banks_that_do_not_do(tmp_path, loop, message):
     with pytest.raises(ValueError, match=message):
-        Runner.from_cfg(knn_config(tmp_path, **loop)).val()
+        DistillRunner.from_cfg(knn_config(tmp_path, **loop)).val()
 
 
 def share(rank, world, folder):
@@ -290,7 +290,7 @@ def share(rank, world, folder):
         cfg.model_wrapper_cfg = dict(
             type='MMDistributedDataParallel', device_ids=None
         )
-    return *found, Runner.from_cfg(cfg).test()
+    return *found, DistillRunner.from_cfg(cfg).test()
 
 
 def test_two_processes_equal_one(tmp_path):
@@ -306,13 +306,13 @@ def test_a_frozen_teacher_sees_its_own_images(tmp_path):
     """Prepared by its own preprocessor, as it is in training."""
     cfg = knn_config(tmp_path, k=(20,), part='teacher')
     cfg.model.teacher_preprocessor = dict(mean=[20.0], std=[3.0])
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     found = runner.val()
     alone = knn_config(tmp_path / 'alone', k=(20,))
     alone.model = dict(
         cfg.model.teacher, data_preprocessor=cfg.model.teacher_preprocessor
     )
-    alone = Runner.from_cfg(alone)
+    alone = DistillRunner.from_cfg(alone)
     alone.model.load_state_dict(runner.model.teacher.state_dict())
     assert list(found) == ['knn/teacher_top1_k20', 'knn/teacher_top5_k20']
     assert list(found.values()) == list(alone.val().values())
@@ -321,14 +321,14 @@ def test_a_frozen_teacher_sees_its_own_images(tmp_path):
 def test_a_slow_student_beside_a_teacher(tmp_path):
     cfg = knn_config(tmp_path, k=(20,), part='slow_student')
     cfg.model.update(type='CoCoRD', losses={}, queue_size=64)
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     slow = runner.model.slow_student
     torch.nn.init.normal_(slow.backbone.conv1.weight)
     alone = knn_config(tmp_path / 'alone', k=(20,))
     alone.model = dict(
         cfg.model.student, data_preprocessor=cfg.model.data_preprocessor
     )
-    alone = Runner.from_cfg(alone)
+    alone = DistillRunner.from_cfg(alone)
     alone.model.load_state_dict(slow.state_dict())
     found = runner.val()
     assert 'knn/slow_student_top1_k20' in found
@@ -343,7 +343,7 @@ def test_a_part_that_the_model_does_not_have(tmp_path, stage, part):
         cfg.model = dict(
             tiny_classifier(), data_preprocessor=cfg.model.data_preprocessor
         )
-    run = getattr(Runner.from_cfg(cfg), stage)
+    run = getattr(DistillRunner.from_cfg(cfg), stage)
     named = f"{stage}_cfg.part='{part}' is no part of .*'student'.*full check"
     with pytest.raises(ValueError, match=named):
         run()
@@ -364,7 +364,7 @@ def train(work_dir, hooks, by_epoch=True, **kwargs):
     if not by_epoch:
         cfg.train_cfg = dict(by_epoch=False, max_iters=5, val_interval=2)
         cfg.train_dataloader.sampler = dict(type='InfiniteSampler')
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     # dropout: what training draws matters
     runner.model.student.neck = torch.nn.Sequential(
         runner.model.student.neck, DropTuple()
@@ -416,7 +416,7 @@ def test_hook_reports_what_the_loop_does(tmp_path):
     (record,) = (r for r in logged(tmp_path) if 'knn/top1_k20' in r)
     assert record['step'] == 2  # at the end, though 10 epochs never passed
     cfg = knn_config(tmp_path / 'loop', k=(20,))
-    loop = Runner.from_cfg(cfg)
+    loop = DistillRunner.from_cfg(cfg)
     loop.model.student = runner.model.student
     assert loop.val() == pytest.approx(
         {name: value for name, value in record.items() if name != 'step'}
@@ -432,7 +432,7 @@ def test_hook_reports_the_teacher_beside_the_student(tmp_path):
     )
     assert len(student) == len(teacher) == 1
     cfg = knn_config(tmp_path / 'loop', k=(20,))
-    loop = Runner.from_cfg(cfg)
+    loop = DistillRunner.from_cfg(cfg)
     loop.model.student = runner.model.teacher
     expected = loop.val()['knn/top1_k20']
     assert teacher[0]['knn/teacher_top1_k20'] == pytest.approx(expected)
@@ -455,7 +455,7 @@ def test_hook_for_a_teacher_that_is_none(tmp_path):
         input_size=(1, 8, 8),
     )
     with pytest.raises(ValueError, match="part='teacher'.*OnlineDistiller"):
-        Runner.from_cfg(cfg).train()
+        DistillRunner.from_cfg(cfg).train()
 
 
 @pytest.mark.parametrize('wrong', ['iterations', 'nothing to classify'])
@@ -471,5 +471,5 @@ def test_hook_that_would_never_work(tmp_path, wrong):
 def test_hook_in_a_test_run_does_nothing(tmp_path):
     hook = dict(type='KNNHook', bank_dataloader=dict(dataset='not built'))
     cfg = digits_config(tmp_path, custom_hooks=[hook])
-    assert 'accuracy/top1' in Runner.from_cfg(cfg).test()
+    assert 'accuracy/top1' in DistillRunner.from_cfg(cfg).test()
     assert os.listdir(tmp_path)

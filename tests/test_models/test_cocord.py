@@ -9,8 +9,8 @@ from helpers import (
     relative_error,
     tiny_classifier,
 )
-from mmengine.runner import Runner
 
+from mmdistill.engine.runner import DistillRunner
 from mmdistill.models.losses import InfoNCELoss, PredictionLoss
 from mmdistill.registry import MODELS
 
@@ -220,7 +220,7 @@ def run(work_dir, epochs=2, resume=False, **model):
     cfg.train_dataloader.collate_fn = dict(type='default_collate')
     cfg.train_cfg.max_epochs = epochs
     torch.manual_seed(0)
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     runner.train()
     return runner
 

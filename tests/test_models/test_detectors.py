@@ -6,14 +6,14 @@ import pytest
 import torch
 from detection_data import TINY, batch, detector, run_config, sample, steps
 from helpers import run_distributed
-from mmengine.runner import Runner
 from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.models import detection, resnet18
 from torchvision.models.detection.backbone_utils import _resnet_fpn_extractor
 from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.ops import FrozenBatchNorm2d
 
-from mmdistill.models.detectors.c4 import SharedRoIHeads
+from mmdistill.engine.runner import DistillRunner
+from mmdistill.models.dense.c4 import SharedRoIHeads
 from mmdistill.registry import MODELS
 from mmdistill.utils import register_all_modules
 
@@ -343,7 +343,7 @@ def test_norms(norm, neck):
 @FORMS
 def test_sync_with_several_processes_on_gpus(neck, monkeypatch):
     """What is built; the layers themselves run on GPUs only."""
-    import mmdistill.models.fine_tuned as room
+    import mmdistill.models.dense.base as room
 
     monkeypatch.setattr(room, 'world_size', lambda: 2)
     model = build(neck=neck, norm='sync')
@@ -429,7 +429,9 @@ def test_two_processes_train_equal_weights():
 
 
 def run(work_dir, model, epochs, **kwargs):
-    runner = Runner.from_cfg(run_config(work_dir, model, epochs, **kwargs))
+    runner = DistillRunner.from_cfg(
+        run_config(work_dir, model, epochs, **kwargs)
+    )
     runner.train()
     return runner
 

@@ -5,10 +5,10 @@ import copy
 import pytest
 import torch
 from helpers import digits_batch, digits_config, tiny_classifier
-from mmengine.runner import Runner
 
-from mmdistill.engine.checkpoint import CheckpointError
+from mmdistill.checkpoints import CheckpointError
 from mmdistill.engine.hooks.strict_load_hook import StrictLoadHook
+from mmdistill.engine.runner import DistillRunner
 from mmdistill.models import LinearProbe
 from mmdistill.registry import MODELS
 
@@ -240,7 +240,7 @@ def distilled(work_dir):
         work_dir, custom_hooks=[dict(type='ExportStudentHook')]
     )
     cfg.train_dataloader.dataset.indices = None
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     runner.train()
     return runner.model.student, (
         work_dir / 'epoch_2.pth', work_dir / 'student.pth'
@@ -251,7 +251,7 @@ def test_probe_of_a_distillation(tmp_path):
     student, (full, exported) = distilled(tmp_path / 'source')
     backbone = copy.deepcopy(student.backbone.state_dict())
     for path in (full, exported):
-        runner = Runner.from_cfg(config(tmp_path / path.stem, path))
+        runner = DistillRunner.from_cfg(config(tmp_path / path.stem, path))
         runner.train()
         after = runner.model.state_dict()
         for key, value in backbone.items():
@@ -266,7 +266,7 @@ def test_probe_of_a_distillation(tmp_path):
     exported.unlink()
     cfg = config(tmp_path / 'test', exported)
     cfg.load_from = str(tmp_path / 'student' / 'epoch_2.pth')
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     runner.register_hook(StrictLoadHook())
     assert runner.test()['accuracy/top1'] == pytest.approx(accuracy)
 
@@ -280,11 +280,11 @@ def test_resumed_equals_never_stopped(tmp_path, kind):
     for stop in (2, 1):
         cfg = config(tmp_path / str(stop), path, kind, custom_hooks=hooks)
         cfg.train_cfg.max_epochs = stop
-        Runner.from_cfg(cfg).train()
+        DistillRunner.from_cfg(cfg).train()
         if stop == 1:
             cfg.train_cfg.max_epochs = 2
             cfg.resume = True
-        runner = Runner.from_cfg(cfg)
+        runner = DistillRunner.from_cfg(cfg)
         if stop == 1:
             runner.train()
         else:
@@ -302,7 +302,7 @@ def test_fine_tuning_changes_everything_that_learns(tmp_path):
     cfg.optim_wrapper.paramwise_cfg = dict(
         custom_keys=dict(backbone=dict(lr_mult=0.1))
     )
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     runner.train()
     for key, value in source.backbone.named_parameters():
         assert not torch.equal(runner.model.backbone.get_parameter(key), value)
@@ -314,7 +314,7 @@ def test_weight_decay_rules_and_a_frozen_backbone(tmp_path):
     source = trained(path, tiny_classifier())
     cfg = config(tmp_path / 'run', path)
     cfg.optim_wrapper.paramwise_cfg = dict(norm_decay_mult=0.0)
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     runner.train()
     groups = runner.optim_wrapper.optimizer.param_groups
     assert sum(len(group['params']) for group in groups) == 2

@@ -9,7 +9,6 @@ import pytest
 import torch
 from helpers import digits_config, tiny_classifier
 from mmengine.config import Config
-from mmengine.runner import Runner
 from mmpretrain.datasets.transforms import RandomResizedCrop
 from scipy.stats import ks_2samp, kstest
 from torch._subclasses.fake_tensor import (
@@ -18,6 +17,7 @@ from torch._subclasses.fake_tensor import (
 )
 from torchvision.transforms.functional import gaussian_blur as reference_blur
 
+from mmdistill.engine.runner import DistillRunner
 from mmdistill.models.distillers.preprocessor import (
     PairPreprocessor,
     ViewsPreprocessor,
@@ -441,7 +441,7 @@ def test_cocord_runs_on_whole_batches(tmp_path):
         inner.pop('pipeline')
         loader.dataset = dict(type='ImageTensorDataset', dataset=inner)
         loader.collate_fn = dict(type='batch_collate')
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     seen = []
     runner.model.student.backbone.register_forward_pre_hook(
         lambda module, args: seen.append((module.training, args[0]))

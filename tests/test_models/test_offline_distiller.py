@@ -8,7 +8,7 @@ from helpers import digits_batch, run_distributed, tiny_classifier
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from torch import nn
 
-from mmdistill.engine.checkpoint import CheckpointError
+from mmdistill.checkpoints import CheckpointError
 from mmdistill.models.losses import DistillLoss
 from mmdistill.registry import MODELS
 

@@ -16,11 +16,11 @@ from helpers import (
 )
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
-from mmengine.runner import Runner
 from torch.nn.parallel import DistributedDataParallel
 
-from mmdistill.engine.checkpoint import load_file
-from mmdistill.engine.export import student_checkpoint
+from mmdistill.checkpoints import load_file
+from mmdistill.engine.runner import DistillRunner
+from mmdistill.export import student_checkpoint
 from mmdistill.models import OnlineDistiller, RepresentationReader
 from mmdistill.models.backbones import cifar_classifier
 from mmdistill.models.losses import EnsembleKDLoss
@@ -439,14 +439,14 @@ HOOKS = [dict(type='ResumeStateHook'), dict(type='ExportStudentHook'),
 METRICS = [dict(type='Accuracy'), dict(type='PeerAccuracy')]
 
 
-def runner(work_dir, epochs=2, **kwargs) -> Runner:
+def runner(work_dir, epochs=2, **kwargs) -> DistillRunner:
     cfg = digits_config(work_dir, custom_hooks=HOOKS, **kwargs)
     cfg.train_cfg.max_epochs = epochs
     cfg.model = config(
         losses=EVERY | dict(mcl=dict(MCL, num_negatives=16)), **BRANCH
     )
     cfg.val_evaluator = cfg.test_evaluator = METRICS
-    return Runner.from_cfg(cfg)
+    return DistillRunner.from_cfg(cfg)
 
 
 @pytest.fixture(scope='module')

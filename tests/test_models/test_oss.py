@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from helpers import digits_batch, digits_config, run_distributed
 from helpers import tiny_classifier as tiny
-from mmengine.runner import Runner
 
-from mmdistill.engine.checkpoint import load_file
+from mmdistill.checkpoints import load_file
+from mmdistill.engine.runner import DistillRunner
 from mmdistill.models import OSS
 from mmdistill.ops import sinkhorn
 from mmdistill.registry import MODELS
@@ -280,7 +280,7 @@ def run(work_dir, epochs=2, resume=False, **model):
     bank.dataset.split = 'train'
     cfg.val_cfg = dict(type='KNNValLoop', bank_dataloader=bank, k=(20,))
     cfg.val_evaluator = []
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     runner.train()
     return runner
 
@@ -302,7 +302,7 @@ def test_real_run_resumes_exactly(tmp_path):
 
 def test_a_fresh_run_in_an_old_folder_starts_with_empty_queues(tmp_path):
     run(tmp_path)
-    runner = Runner.from_cfg(run(tmp_path).cfg)
+    runner = DistillRunner.from_cfg(run(tmp_path).cfg)
     assert all(len(queue) == 0 for queue in runner.model.memories.values())
 
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 import torchvision
 from helpers import digits_batch, digits_config, tiny_classifier
-from mmengine.runner import Runner
 
-from mmdistill.engine.checkpoint import CheckpointError
+from mmdistill.checkpoints import CheckpointError
+from mmdistill.engine.runner import DistillRunner
 from mmdistill.models import pretrained
 from mmdistill.registry import MODELS
 
@@ -233,7 +233,7 @@ def test_a_runner_takes_ours(tmp_path):
     state = source(tiny_classifier()['backbone'])
     path = write(tmp_path / 'x.pth', below('student.backbone.', state))
     cfg = run_config(tmp_path / 'run', path)
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     runner.train()
     for key, value in runner.model.backbone.named_parameters():
         assert torch.equal(value, state[key])
@@ -243,14 +243,14 @@ def test_a_runner_takes_ours(tmp_path):
     trained = str(tmp_path / 'run' / 'epoch_1.pth')
     cfg = run_config(tmp_path / 'test', path)
     cfg.load_from = trained
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     runner.test()
     for key, value in runner.model.backbone.named_parameters():
         assert torch.equal(value, state[key])
     cfg = run_config(tmp_path / 'resumed', path)
     cfg.update(load_from=trained, resume=True)
     with pytest.raises(FileNotFoundError, match='init_cfg.checkpoint'):
-        Runner.from_cfg(cfg).train()
+        DistillRunner.from_cfg(cfg).train()
 
 
 def test_a_student_of_a_distiller(tmp_path):

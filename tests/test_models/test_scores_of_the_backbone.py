@@ -6,7 +6,7 @@ import torchvision
 from helpers import tiny_classifier
 from mmpretrain.structures import DataSample
 
-from mmdistill.engine.checkpoint import CheckpointError
+from mmdistill.checkpoints import CheckpointError
 from mmdistill.models import RepresentationReader
 from mmdistill.registry import MODELS
 

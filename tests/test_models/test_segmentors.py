@@ -5,10 +5,10 @@ import torch
 import torch.nn.functional as F
 from detection_data import TINY, batch, run_config, sample, steps
 from helpers import run_distributed
-from mmengine.runner import Runner
 from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.models.segmentation import fcn_resnet50
 
+from mmdistill.engine.runner import DistillRunner
 from mmdistill.registry import MODELS
 from mmdistill.utils import register_all_modules
 
@@ -198,7 +198,7 @@ def test_norms(norm, monkeypatch):
     backbone = {k for k in moved if k.startswith('backbone.')}
     assert bool(backbone) == (norm != 'frozen')
     assert any(k.startswith('head.') for k in moved)
-    import mmdistill.models.fine_tuned as room
+    import mmdistill.models.dense.base as room
 
     monkeypatch.setattr(room, 'world_size', lambda: 2)
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
@@ -256,7 +256,9 @@ def test_two_processes_train_equal_weights():
 
 
 def run(work_dir, epochs, **kwargs):
-    runner = Runner.from_cfg(run_config(work_dir, config(), epochs, **kwargs))
+    runner = DistillRunner.from_cfg(
+        run_config(work_dir, config(), epochs, **kwargs)
+    )
     runner.train()
     return runner.model.state_dict()
 

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from helpers import digits_batch, digits_config, tiny_classifier
 from mmengine.logging import MMLogger
-from mmengine.runner import Runner
 
+from mmdistill.engine.runner import DistillRunner
 from mmdistill.registry import MODELS
 
 ENCODER = dict(
@@ -185,7 +185,7 @@ def run(work_dir, model, hooks=HOOKS, epochs=2, resume=False):
     bank.dataset.split = 'train'
     cfg.val_cfg = dict(type='KNNValLoop', bank_dataloader=bank, k=(20,))
     cfg.val_evaluator = []
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     runner.train()
     return runner
 

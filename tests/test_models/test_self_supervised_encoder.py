@@ -7,11 +7,11 @@ import torchvision
 from helpers import digits_batch, digits_config
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
-from mmengine.runner import Runner
 from mmpretrain.structures import DataSample
 
+from mmdistill.checkpoints import CheckpointError, load_file
 from mmdistill.datasets import Digits
-from mmdistill.engine.checkpoint import CheckpointError, load_file
+from mmdistill.engine.runner import DistillRunner
 from mmdistill.models import RepresentationReader, SelfSupervisedEncoder
 from mmdistill.models.distillers.teacher import load_teacher
 from mmdistill.models.encoders import ENCODER_ZOO
@@ -413,7 +413,7 @@ def test_real_run_without_labels(tmp_path, teacher_file):
         for part in ('cfg', 'dataloader', 'evaluator'):
             cfg[f'{name}_{part}'] = None
     cfg.train_dataloader.dataset.type = 'Unlabelled'
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     before = copy.deepcopy(runner.model.student.state_dict())
     runner.train()
 
@@ -441,7 +441,7 @@ def test_real_run_without_labels(tmp_path, teacher_file):
 
 
 def test_exported_student_is_an_encoder(tmp_path):
-    from mmdistill.engine.export import student_checkpoint
+    from mmdistill.export import student_checkpoint
 
     model = MODELS.build(distiller()).eval()
     checkpoint = student_checkpoint(model, Config(dict(model=distiller())))

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 from helpers import digits_config, tiny_classifier
-from mmengine.runner import Runner
 from mmpretrain.datasets import BaseDataset
 
+from mmdistill.engine.runner import DistillRunner
 from mmdistill.models import OfflineDistiller, RepresentationReader
 from mmdistill.models.distillers.views import global_views, read_views
 from mmdistill.registry import DATASETS, MODELS
@@ -139,7 +139,7 @@ def test_real_run(tmp_path, source):
         odd=True,
         pipeline=[dict(type='Resize', scale=(32, 32)), PACK],
     )
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     seen = dict(student=[], teacher=[])
     for name, model in (
         ('student', runner.model.student),

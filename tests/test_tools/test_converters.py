@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 from reference_networks import NETWORKS, Reference
 
-from mmdistill.engine.checkpoint import (
+from mmdistill.checkpoints import (
     CheckpointError,
     load_file,
     trust_checkpoints,

@@ -10,14 +10,14 @@ import torchvision
 from mmengine.config import Config
 from mmengine.runner import load_checkpoint
 
-from mmdistill.engine.atomic import atomic_save
-from mmdistill.engine.checkpoint import (
+from mmdistill.checkpoints import (
     CheckpointError,
+    atomic_save,
     load_file,
     trust_checkpoints,
 )
-from mmdistill.engine.export import student_checkpoint
-from mmdistill.engine.export.students import ExportError, load_student
+from mmdistill.export import student_checkpoint
+from mmdistill.export.students import ExportError, load_student
 from mmdistill.registry import MODELS
 
 LINEAR = dict(type='LinearClsHead', num_classes=3, in_channels=512)

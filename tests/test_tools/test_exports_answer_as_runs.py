@@ -10,12 +10,12 @@ import torch
 import torchvision
 from detection_data import TINY, detector
 from mmengine.config import Config
-from mmengine.runner import Runner
 from mmpretrain import ImageClassificationInferencer
 from PIL import Image
 
-from mmdistill.engine.checkpoint import load_file
-from mmdistill.engine.export.students import load_student
+from mmdistill.checkpoints import load_file
+from mmdistill.engine.runner import DistillRunner
+from mmdistill.export.students import load_student
 from mmdistill.registry import DATASETS, MODELS
 
 SSL_DIGITS = Path(__file__).parents[2] / 'configs/ssl_digits'
@@ -115,7 +115,7 @@ def trained(folder, images, model, distilled, to_rgb, place):
         cfg['data_preprocessor'] = preprocessor
     else:
         model['data_preprocessor'] = preprocessor
-    runner = Runner.from_cfg(Config(cfg))
+    runner = DistillRunner.from_cfg(Config(cfg))
     runner.train()
     return runner, folder / 'student.pth'
 
@@ -249,7 +249,7 @@ def test_an_encoder_that_learned_alone(tmp_path, main):
             'log_level': 'WARNING',
         }
     )
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     runner.train()
     model = runner.model.eval()
     data = cfg.test_dataloader.dataset | dict(indices=20)
@@ -276,7 +276,7 @@ def test_an_encoder_that_learned_alone(tmp_path, main):
 @pytest.mark.parametrize('place', ['top', 'model', 'nowhere'])
 def test_a_detector_and_a_segmentor(kind, place):
     """What the file alone builds is prepared as the run's model is."""
-    from mmdistill.engine.export import student_checkpoint
+    from mmdistill.export import student_checkpoint
     from mmdistill.registry import MODELS
 
     model = dict(type=kind, backbone=TINY, num_classes=3)
@@ -302,7 +302,7 @@ def test_a_detector_and_a_segmentor(kind, place):
 
 def test_a_file_that_does_not_know_says_so(tmp_path, main, capsys):
     """As earlier versions wrote those of plain classifiers."""
-    from mmdistill.engine.export.students import ExportError
+    from mmdistill.export.students import ExportError
     from mmdistill.registry import MODELS
 
     cfg = Config(dict(model=classifier(CIFAR), default_scope='mmdistill'))
@@ -335,7 +335,7 @@ def test_a_file_that_does_not_know_says_so(tmp_path, main, capsys):
 
 
 def test_the_size_of_a_file_is_checked(tmp_path):
-    from mmdistill.engine.checkpoint import CheckpointError
+    from mmdistill.checkpoints import CheckpointError
     from mmdistill.registry import MODELS
 
     cfg = Config(dict(model=classifier(CIFAR), default_scope='mmdistill'))

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.runner import Runner
 
-from mmdistill.engine.checkpoint import CheckpointError, load_file
+from mmdistill.checkpoints import CheckpointError, load_file
+from mmdistill.engine.runner import DistillRunner
 from mmdistill.registry import MODELS
 
 DIGITS = Path(__file__).parents[2] / 'configs' / 'ssl_digits'
@@ -39,7 +39,7 @@ def alone(config, part, state):
     cfg.update(work_dir='alone', train_dataloader=None, train_cfg=None,
                optim_wrapper=None, param_scheduler=None, custom_hooks=[],
                experiment_name='alone', log_level='WARNING')  # fmt: skip
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     runner.model.load_state_dict(state)
     return runner.test()
 

@@ -20,7 +20,7 @@ from reference_encoders import (
 )
 from torch import nn
 
-from mmdistill.engine.checkpoint import (
+from mmdistill.checkpoints import (
     CheckpointError,
     load_file,
     trust_checkpoints,

@@ -9,7 +9,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmdistill.engine.checkpoint import CheckpointError
+from mmdistill.checkpoints import CheckpointError
 from mmdistill.engine.cli import set_dataloader_defaults
 from mmdistill.engine.hooks.strict_load_hook import StrictLoadHook
 

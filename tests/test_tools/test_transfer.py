@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.runner import Runner
 
+from mmdistill.checkpoints import load_file
 from mmdistill.datasets import make_digits_canvas
-from mmdistill.engine.checkpoint import load_file
+from mmdistill.engine.runner import DistillRunner
 from mmdistill.registry import DATASETS, MODELS
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs/transfer_digits'
@@ -101,7 +101,7 @@ def test_the_file_alone_answers_as_the_run_did(folder, main, name):
             'train_cfg.val_interval': 2,
         }
     )
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     runner.train()
     path = Path(cfg.work_dir, 'student.pth')
     file = load_file(path)

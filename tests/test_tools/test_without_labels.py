@@ -12,7 +12,7 @@ from mmengine.config import Config
 from PIL import Image
 from reference_encoders import SwAV, in_ddp, randomise
 
-from mmdistill.engine.checkpoint import load_file
+from mmdistill.checkpoints import load_file
 from mmdistill.models.encoders import swav_resnet50
 from mmdistill.registry import MODELS
 

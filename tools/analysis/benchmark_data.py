@@ -59,9 +59,9 @@ def register_images():
 def make_path(args, name: str, workers: int):
     """The dataloader and the preprocessor of one path."""
     from mmengine.config import Config
-    from mmengine.runner import Runner
 
     from mmdistill.datasets.sample_stream import index_samples
+    from mmdistill.engine.runner import DistillRunner
     from mmdistill.registry import MODELS
 
     cfg = Config.fromfile(CONFIGS / f'{args.dataset}{PATHS[name]}.py')
@@ -86,7 +86,7 @@ def make_path(args, name: str, workers: int):
     )
     # what tools/train.py does, ours as MMPretrain's
     loader.setdefault('collate_fn', dict(type='default_collate'))
-    loader = Runner.build_dataloader(loader, seed=0)
+    loader = DistillRunner.build_dataloader(loader, seed=0)
     if name == 'batched':
         index_samples(loader, seed=0)
     cfg.data_preprocessor.setdefault('type', 'ClsDataPreprocessor')

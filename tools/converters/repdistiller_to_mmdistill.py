@@ -14,14 +14,14 @@ import argparse
 import torch
 from mmengine.config import Config
 
-from mmdistill.engine.atomic import atomic_save
-from mmdistill.engine.checkpoint import (
+from mmdistill.checkpoints import (
+    atomic_save,
     load_file,
     load_strictly,
     state_dict_of,
     trust_checkpoints,
 )
-from mmdistill.engine.export import student_checkpoint
+from mmdistill.export import student_checkpoint
 from mmdistill.models.backbones.zoo import (
     REPDISTILLER_ZOO,
     cifar_classifier,

@@ -16,13 +16,13 @@ import argparse
 
 from mmengine.config import Config
 
-from mmdistill.engine.atomic import atomic_save
-from mmdistill.engine.checkpoint import (
+from mmdistill.checkpoints import (
+    atomic_save,
     load_file,
     load_strictly,
     trust_checkpoints,
 )
-from mmdistill.engine.export import student_checkpoint
+from mmdistill.export import student_checkpoint
 from mmdistill.models.encoders import LAYOUTS, encoder_config, from_authors
 from mmdistill.registry import MODELS
 from mmdistill.utils import register_all_modules

@@ -5,7 +5,7 @@ from typing import Any
 
 from mmpretrain.datasets.transforms import MultiView, RandomResizedCrop
 
-from mmdistill.crops import crop_groups
+from mmdistill.ops.crops import crop_groups
 from mmdistill.registry import TRANSFORMS
 
 

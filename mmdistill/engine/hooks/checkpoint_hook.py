@@ -5,7 +5,7 @@ import re
 from mmengine import hooks
 from mmengine.dist import is_main_process
 
-from mmdistill.engine.atomic import clear_temporary
+from mmdistill.checkpoints import clear_temporary
 from mmdistill.engine.resume import POINTER, point_to
 from mmdistill.registry import HOOKS
 

@@ -5,19 +5,22 @@ from collections.abc import Sequence
 from mmengine.hooks import Hook
 from mmengine.runner import TestLoop, ValLoop
 
-from mmdistill.engine.checkpoint import classes_of, names_of
-from mmdistill.engine.hooks.model_hook import unwrap
+from mmdistill.checkpoints import classes_of, names_of
+from mmdistill.engine.utils import unwrap
+from mmdistill.registry import HOOKS
 
 _SHOWN = 8  # names that a message lists
 
 
+@HOOKS.register_module()
 class ClassNamesHook(Hook):
     """Compares the names of classes before anything is learned or measured.
 
     A label is a position, and positions mean the same only if the names do:
     class folders of training and validation, the classes of the teacher's
     file, those of a checkpoint and of the test set. Loops that do without
-    class scores (k-NN, episodes) are left alone. Every runner has this hook.
+    class scores (k-NN, episodes) are left alone. Every run has this
+    hook.
 
     Raises:
         ValueError: if names differ where scores or labels are compared.

@@ -4,7 +4,7 @@ import torch
 from mmengine.hooks import Hook
 from torch import Tensor, nn
 
-from mmdistill.engine.hooks.model_hook import unwrap
+from mmdistill.engine.utils import unwrap
 from mmdistill.evaluation.collapse import (
     effective_rank,
     prototype_usage,

@@ -6,11 +6,10 @@ from mmengine.dist import is_main_process, master_only
 from mmengine.hooks import Hook
 from torch import Tensor
 
-from mmdistill.engine.atomic import atomic_save, clear_temporary
-from mmdistill.engine.checkpoint import load_file
-from mmdistill.engine.export import student_checkpoint
-from mmdistill.engine.finite import not_finite
-from mmdistill.engine.hooks.model_hook import resumed, unwrap
+from mmdistill.checkpoints import atomic_save, clear_temporary, load_file
+from mmdistill.checkpoints.finite import not_finite
+from mmdistill.engine.utils import resumed, unwrap
+from mmdistill.export import student_checkpoint
 from mmdistill.registry import HOOKS
 from mmdistill.utils.text import shown
 

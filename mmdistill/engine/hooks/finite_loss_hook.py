@@ -6,8 +6,8 @@ import torch
 from mmengine.hooks import CheckpointHook, EMAHook, Hook
 from torch import Tensor
 
-from mmdistill.engine.finite import flattened, not_finite
-from mmdistill.engine.hooks.model_hook import optimizers, unwrap
+from mmdistill.checkpoints.finite import flattened, not_finite
+from mmdistill.engine.utils import optimizers, unwrap
 from mmdistill.ops import all_reduce_sum, world_size
 from mmdistill.registry import HOOKS
 from mmdistill.utils.text import shown

@@ -7,8 +7,8 @@ from mmengine.runner import BaseLoop
 
 from mmdistill.datasets.sample_stream import index_samples
 from mmdistill.engine.features import network_of
-from mmdistill.engine.hooks.model_hook import unwrap
 from mmdistill.engine.knn import KNNEvaluation, build_loader
+from mmdistill.engine.utils import unwrap
 from mmdistill.evaluation.knn import NEIGHBOURS
 from mmdistill.registry import HOOKS
 

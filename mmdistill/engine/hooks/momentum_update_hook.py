@@ -7,7 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapperDict
 from torch import Tensor, nn
 
-from mmdistill.engine.hooks.model_hook import resumed, unwrap
+from mmdistill.engine.utils import resumed, unwrap
 from mmdistill.registry import HOOKS
 
 

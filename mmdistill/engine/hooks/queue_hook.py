@@ -5,7 +5,7 @@ from mmengine.hooks import Hook
 from torch.utils.data import DataLoader
 
 from mmdistill.datasets.sample_stream import seeded
-from mmdistill.engine.hooks.model_hook import resumed, unwrap
+from mmdistill.engine.utils import resumed, unwrap
 from mmdistill.ops import rank
 from mmdistill.registry import HOOKS
 

@@ -5,8 +5,9 @@ from typing import Any
 
 from mmengine.hooks import Hook
 
-from mmdistill.engine.checkpoint import CheckpointError
+from mmdistill.checkpoints import CheckpointError
 from mmdistill.engine.settings import differences, known_keys
+from mmdistill.registry import HOOKS
 
 #: They say where a run is, not what it is.
 _PLACES = {
@@ -15,17 +16,20 @@ _PLACES = {
     'load_from',
     'log_level',
     'resume',
+    'runner_type',
     'work_dir',
 }
 _SHOWN = 40  # settings that a warning lists
 
 
+@HOOKS.register_module()
 class ResumedSettingsHook(Hook):
     """Says which settings of a resumed run are not those it began with.
 
     Optimizer and schedules continue with what the checkpoint holds, whatever
     the config says now; the seed does, too. Everything else follows the
-    config. Every runner has this hook.
+    config. Every run has this
+    hook.
 
     Raises:
         ValueError: if the optimizer, or a schedule, is of another type than
@@ -34,7 +38,7 @@ class ResumedSettingsHook(Hook):
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         # Imported late: exports import the models.
-        from mmdistill.engine.export.config_text import config_from_text
+        from mmdistill.checkpoints.config_text import config_from_text
 
         text = (checkpoint.get('meta') or {}).get('cfg')
         if not runner._resume or not isinstance(text, str):

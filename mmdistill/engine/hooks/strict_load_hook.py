@@ -5,7 +5,7 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
-from mmdistill.engine.checkpoint import (
+from mmdistill.checkpoints import (
     CheckpointError,
     load_strictly,
     state_dict_of,

@@ -3,7 +3,7 @@ from __future__ import annotations
 from mmengine.hooks import Hook
 
 from mmdistill.datasets.transforms import PackPairInputs
-from mmdistill.engine.hooks.model_hook import unwrap
+from mmdistill.engine.utils import unwrap
 from mmdistill.registry import HOOKS
 
 

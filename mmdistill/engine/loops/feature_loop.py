@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from torch import nn
 
-from mmdistill.engine.hooks.model_hook import unwrap
+from mmdistill.engine.utils import unwrap
 
 
 class FeatureLoop:

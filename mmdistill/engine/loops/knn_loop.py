@@ -7,9 +7,9 @@ from torch import nn
 
 from mmdistill.datasets.sample_stream import index_samples
 from mmdistill.engine.features import network_of
-from mmdistill.engine.hooks.model_hook import unwrap
 from mmdistill.engine.knn import KNNEvaluation
 from mmdistill.engine.loops.feature_loop import FeatureLoop
+from mmdistill.engine.utils import unwrap
 from mmdistill.evaluation.knn import NEIGHBOURS
 from mmdistill.registry import LOOPS
 

@@ -5,7 +5,7 @@ import copy
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop
 
-from mmdistill.engine.hooks.model_hook import unwrap
+from mmdistill.engine.utils import unwrap
 from mmdistill.registry import LOOPS
 
 

@@ -8,7 +8,7 @@ from mmengine.logging import print_log
 from mmpretrain.models import ImageClassifier
 from torch import nn
 
-from mmdistill.engine.checkpoint import load_strictly
+from mmdistill.checkpoints import load_strictly
 from mmdistill.models.pretrained import (
     read_weights,
     weights_of,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import logging
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -9,10 +10,11 @@ from typing import Any
 import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseModel
+from mmengine.runner import FlexibleRunner, Runner
 from mmpretrain.models.heads import ClsHead
 from torch import Tensor, nn
 
-from mmdistill.engine.checkpoint import load_strictly
+from mmdistill.checkpoints import load_strictly
 from mmdistill.models.memories import InstanceBank
 from mmdistill.ops import all_reduce_sum, world_size
 from mmdistill.registry import MODELS
@@ -67,6 +69,7 @@ class BaseDistiller(BaseModel):
         self.student = _build(student)
         self.losses = nn.ModuleDict()
         self._diagnostics: dict[str, Tensor] = {}
+        self._runner_is_known = False
         # Once a label was seen, a batch without any is an unlabelled one.
         self._labelled = False
         self._register_load_state_dict_pre_hook(self._check_student_keys)
@@ -102,7 +105,12 @@ class BaseDistiller(BaseModel):
         Raises:
             ValueError: if something else has a gradient: it may be meant to
                 be trained on, or not.
+            RuntimeError: at the first step, if it is one of a runner that
+                does not know distillers.
         """
+        if self.training and not self._runner_is_known:
+            self._runner_is_known = True
+            _refuse_other_runners()
         counted = {TASK, *self.losses, *self.own_losses}
         total = 0
         for name, value in losses.items():
@@ -286,8 +294,26 @@ class BaseDistiller(BaseModel):
             )
 
     # What surrounds training ------------------------------------------------
-    def learn_dataset(self, num_samples: int, labels: Tensor | None) -> None:
+    def needs_labels(self) -> bool:
+        """Whether any loss looks at the labels of the training set."""
+        return any(
+            'label' in getattr(loss, 'needs', ())
+            for loss in self.losses.values()
+        )
+
+    def checkpoint_meta(self) -> dict[str, Any]:
+        """What a full checkpoint's ``meta`` tells of this run's model."""
+        return {}
+
+    def check_meta(self, meta: dict) -> None:
+        """Raise ValueError if a run of another model wrote a checkpoint."""
+
+    def set_training_set(
+        self, num_samples: int, labels: Tensor | None
+    ) -> None:
         """Tell the banks the training dataset's length and labels.
+
+        `DistillRunner` calls it.
 
         Args:
             labels: (num_samples,), -1 where unknown; None if the dataset
@@ -295,6 +321,7 @@ class BaseDistiller(BaseModel):
         Raises:
             ValueError: if a loss needs labels and there are none.
         """
+        self._runner_is_known = True
         self._labelled = labels is not None and bool(labels.ge(0).any())
         for name, loss in self.losses.items():
             banks = [m for m in loss.modules() if isinstance(m, InstanceBank)]
@@ -354,6 +381,24 @@ class BaseDistiller(BaseModel):
             'Give the config that the checkpoint was trained with, or the '
             'checkpoint of this config.',
         )
+
+
+def _refuse_other_runners() -> None:
+    """Raise if a runner that does not know distillers takes this step.
+
+    A model is not told who trains it; the stack of calls says so.
+    """
+    frame = inspect.currentframe()
+    while frame is not None:
+        caller = frame.f_locals.get('self')
+        if isinstance(caller, (Runner, FlexibleRunner)):
+            raise RuntimeError(
+                f'a distiller runs under {type(caller).__name__}, which does '
+                "not tell it of its data; set runner_type='DistillRunner' in "
+                'the config, or use DistillRunner.from_cfg of '
+                'mmdistill.engine.runner'
+            )
+        frame = frame.f_back
 
 
 def _preprocessor(cfg: dict | nn.Module | None) -> nn.Module:

@@ -10,12 +10,13 @@ from typing import Any
 
 import torch
 from mmengine.logging import MMLogger, print_log
-from mmengine.runner.checkpoint import _load_checkpoint
 from torch import Tensor, nn
 
-from mmdistill.engine.checkpoint import (
+from mmdistill.checkpoints import (
     classes_of,
+    load_checkpoint,
     load_strictly,
+    loading_policy,
     state_dict_of,
 )
 from mmdistill.models.distillers.base import _build
@@ -90,6 +91,24 @@ class FrozenTeacher:
         inputs = teacher_images(self.data_preprocessor, data, prepared)
         return self.teacher(inputs, prepared['data_samples'], mode='predict')
 
+    def checkpoint_meta(self) -> dict[str, Any]:
+        """The hash of the teacher's weights."""
+        return dict(teacher_sha256=self.teacher_fingerprint())
+
+    def check_meta(self, meta: dict) -> None:
+        """Raise ValueError if a run had another teacher.
+
+        Args:
+            meta: of a checkpoint of that run.
+        """
+        before = meta.get('teacher_sha256')
+        if before not in (None, self.teacher_fingerprint()):
+            raise ValueError(
+                'this run was started with another teacher (the SHA-256 of '
+                f'its weights was {before[:12]}…); resume with the same '
+                'model.teacher_ckpt, or start anew with load_from'
+            )
+
     def teacher_fingerprint(self) -> str | None:
         """Hash of the teacher's weights, kept in checkpoints."""
         return None if self.teacher is None else fingerprint(self.teacher)
@@ -132,7 +151,8 @@ def load_teacher(teacher: nn.Module, ckpt: str | None) -> dict | None:
         logger = MMLogger.get_current_instance()
         level = logger.level
         logger.setLevel(logging.WARNING)  # it lists every tensor
-        teacher.init_weights()
+        with loading_policy():
+            teacher.init_weights()
         logger.setLevel(level)
         return None
     if is_missing_file(ckpt):
@@ -140,7 +160,7 @@ def load_teacher(teacher: nn.Module, ckpt: str | None) -> dict | None:
             f'the teacher checkpoint {ckpt!r} does not exist; train the '
             'teacher first or set model.teacher_ckpt to its checkpoint'
         )
-    checkpoint = _load_checkpoint(ckpt, map_location='cpu')
+    checkpoint = load_checkpoint(ckpt)
     state = state_dict_of(checkpoint, ckpt)
     state = weights_of(state, 'student')
     state = _of_a_classifier(state, teacher)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from mmdistill.engine.checkpoint import CheckpointError, state_dict_of
+from mmdistill.checkpoints import CheckpointError, state_dict_of
 from mmdistill.models.encoders.zoo import ENCODER_ZOO
 
 #: Name of a layout to what it looks like.

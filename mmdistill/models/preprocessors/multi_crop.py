@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmdistill.crops import CropGroup, check_range, crop_groups
 from mmdistill.models.preprocessors.base import (
     BatchViewsPreprocessor,
     random_bits,
@@ -20,6 +19,7 @@ from mmdistill.models.preprocessors.batch_ops import (
     gaussian_blur,
     resized_crops,
 )
+from mmdistill.ops.crops import CropGroup, check_range, crop_groups
 from mmdistill.registry import MODELS
 
 #: What is done to a view or not, each with a probability, in this order.

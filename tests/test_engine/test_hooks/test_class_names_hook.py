@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 from helpers import digits_config
-from mmengine.runner import Runner
 from PIL import Image
 
+from mmdistill.engine.runner import DistillRunner
 from mmdistill.models.memories import InstanceBank
 
 NAMES = tuple('0123456789')
@@ -33,12 +33,12 @@ def test_class_folders_that_differ(tmp_path):
     cfg.train_dataloader.dataset = train
     cfg.val_dataloader.dataset = folders(tmp_path / 'val', ['cat', 'owl'])
     with pytest.raises(ValueError, match=r"only the first has \['dog'\]"):
-        Runner.from_cfg(cfg).train()
+        DistillRunner.from_cfg(cfg).train()
     cfg.val_dataloader.dataset.classes = ['cat', 'owl']
     cfg.val_dataloader.dataset.data_root = train['data_root']
     cfg.val_dataloader.dataset.classes = ['owl', 'cat', 'dog']
     with pytest.raises(ValueError, match="label 0 is 'cat' in the one"):
-        Runner.from_cfg(cfg).train()
+        DistillRunner.from_cfg(cfg).train()
 
 
 def teacher_file(tmp_path, classes):
@@ -56,11 +56,11 @@ def teacher_file(tmp_path, classes):
 def test_a_teacher_of_other_classes(tmp_path, classes):
     options = {'model.teacher_ckpt': teacher_file(tmp_path, classes)}
     with pytest.raises(ValueError, match=r"losses \['kd'\].*class scores"):
-        Runner.from_cfg(digits_config(tmp_path, **options)).train()
+        DistillRunner.from_cfg(digits_config(tmp_path, **options)).train()
     # features may be compared
     options['train_cfg.max_epochs'] = 1
     rkd = dict(rkd=dict(type='RKDLoss'))
-    Runner.from_cfg(digits_config(tmp_path, rkd, **options)).train()
+    DistillRunner.from_cfg(digits_config(tmp_path, rkd, **options)).train()
     logs = ''.join(path.read_text() for path in tmp_path.rglob('*.log'))
     assert 'are not those of train_dataloader.dataset' in logs
 
@@ -70,13 +70,13 @@ def test_the_same_classes_need_no_word(tmp_path):
         'model.teacher_ckpt': teacher_file(tmp_path, list(NAMES)),
         'train_cfg.max_epochs': 1,
     }
-    Runner.from_cfg(digits_config(tmp_path, **options)).train()
+    DistillRunner.from_cfg(digits_config(tmp_path, **options)).train()
     cfg = digits_config(tmp_path, **options)
     cfg.load_from = str(tmp_path / 'epoch_1.pth')
-    Runner.from_cfg(cfg).test()
+    DistillRunner.from_cfg(cfg).test()
     cfg.test_dataloader.dataset.metainfo = dict(classes=TURNED)
     with pytest.raises(ValueError, match='epoch_1.pth.*test_dataloader'):
-        Runner.from_cfg(cfg).test()
+        DistillRunner.from_cfg(cfg).test()
 
 
 @pytest.mark.parametrize('dtype', ['int8', 'float8', 'bool'])

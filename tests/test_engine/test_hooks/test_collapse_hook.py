@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 from helpers import digits_config, tiny_classifier
-from mmengine.runner import Runner
 
+from mmdistill.engine.runner import DistillRunner
 from mmdistill.evaluation import effective_rank, prototype_usage, spread
 
 
@@ -88,7 +88,7 @@ class DropTuple(torch.nn.Dropout):
 
 
 def run(cfg, change=None):
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     student = getattr(runner.model, 'student', runner.model)
     student.neck = torch.nn.Sequential(student.neck, DropTuple())
     if change is not None:
@@ -205,7 +205,7 @@ def test_embeddings_and_prototypes(tmp_path, monkeypatch):
 
     forward = SelfSupervisedEncoder.forward
     monkeypatch.setattr(SelfSupervisedEncoder, 'forward', loss)
-    runner = Runner.from_cfg(encoder(tmp_path))
+    runner = DistillRunner.from_cfg(encoder(tmp_path))
     runner.train()
     assert max(history(runner, 'rank')) <= 6  # the embedding's width
     assert all(0 < x <= 1 for x in history(runner, 'prototype_entropy'))

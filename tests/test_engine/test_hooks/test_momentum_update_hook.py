@@ -8,10 +8,10 @@ from helpers import digits_config
 from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.optim import AmpOptimWrapper
-from mmengine.runner import Runner
 from torch import nn
 
 from mmdistill.engine.hooks import MomentumUpdateHook
+from mmdistill.engine.runner import DistillRunner
 from mmdistill.registry import MODELS, OPTIM_WRAPPERS
 
 
@@ -55,7 +55,7 @@ def run(tmp_path, batch_size=8, accumulative_counts=1, epochs=2, wrapper=None,
         for p in model.slow.parameters():
             p.add_(1)  # out of step: the hook must begin by copying
     loader = torch.utils.data.DataLoader(Points(), batch_size=batch_size)
-    runner = Runner(
+    runner = DistillRunner(
         model=model,
         work_dir=str(tmp_path),
         train_dataloader=loader,
@@ -252,7 +252,7 @@ def test_in_a_distiller(tmp_path):
         dict(type='MomentumUpdateHook', source='student.backbone',
              target='slow', momentum=0.5)])  # fmt: skip
     assert isinstance(cfg, Config)
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     model = runner.model
     model.slow = copy.deepcopy(model.student.backbone).requires_grad_(False)
     runner.train()

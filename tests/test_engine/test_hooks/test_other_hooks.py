@@ -9,9 +9,9 @@ import pytest
 import torch
 from helpers import digits_config, tiny_classifier
 from mmengine.config import Config
-from mmengine.runner import Runner
 
-from mmdistill.engine.checkpoint import load_file
+from mmdistill.checkpoints import load_file
+from mmdistill.engine.runner import DistillRunner
 from mmdistill.registry import DATASETS, MODELS
 
 NCE = dict(nce=dict(type='InfoNCELoss', level='feature'))
@@ -51,7 +51,7 @@ def stop_at_first_step(runner):
 
 # QueueHook ------------------------------------------------------------------
 def test_prefill(tmp_path):
-    runner = Runner.from_cfg(with_queue(tmp_path, prefill=48))
+    runner = DistillRunner.from_cfg(with_queue(tmp_path, prefill=48))
     before = copy.deepcopy(runner.model.student.state_dict())
     stop_at_first_step(runner)
     queue = runner.model.memories['negatives']
@@ -69,7 +69,7 @@ def test_prefill_is_part_of_no_stream(tmp_path):
     """The first batch is the same with and without prefilling."""
     seen = []
     for prefill in (0, 64):
-        runner = Runner.from_cfg(with_queue(tmp_path, prefill=prefill))
+        runner = DistillRunner.from_cfg(with_queue(tmp_path, prefill=prefill))
         model = runner.model
 
         def train_step(data, optim_wrapper):
@@ -83,7 +83,7 @@ def test_prefill_is_part_of_no_stream(tmp_path):
 
 
 def test_start_epoch(tmp_path):
-    runner = Runner.from_cfg(with_queue(tmp_path, start_epoch=1))
+    runner = DistillRunner.from_cfg(with_queue(tmp_path, start_epoch=1))
     lengths = []
     original = runner.model.train_step
 
@@ -100,7 +100,7 @@ def test_queue_larger_than_the_dataset(tmp_path):
     cfg = with_queue(tmp_path)
     cfg.model.memories.negatives.size = 97
     with pytest.raises(ValueError, match='memories.negatives keeps 97 rows'):
-        Runner.from_cfg(cfg).train()
+        DistillRunner.from_cfg(cfg).train()
 
 
 @pytest.mark.parametrize('prefill, message', [(65, 'size=64'), (97, 'keeps')])
@@ -109,7 +109,7 @@ def test_prefill_too_large(tmp_path, prefill, message):
     if prefill == 97:
         cfg.model.memories.negatives.size = 200
     with pytest.raises(ValueError, match=message):
-        Runner.from_cfg(cfg).train()
+        DistillRunner.from_cfg(cfg).train()
 
 
 @pytest.mark.parametrize(
@@ -120,13 +120,13 @@ def test_queue_that_would_never_work(tmp_path, hook, message):
     with pytest.raises(ValueError, match=message):
         cfg = with_queue(tmp_path, **hook)
         cfg.train_cfg = dict(by_epoch=False, max_iters=2)
-        Runner.from_cfg(cfg).train()
+        DistillRunner.from_cfg(cfg).train()
 
 
 def test_resume_with_nothing_to_resume_from_is_a_fresh_start(tmp_path):
     cfg = with_queue(tmp_path, prefill=48)
     cfg.resume = True
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     stop_at_first_step(runner)
     assert len(runner.model.memories['negatives']) == 64
 
@@ -134,7 +134,7 @@ def test_resume_with_nothing_to_resume_from_is_a_fresh_start(tmp_path):
 def test_queue_hook_without_a_queue(tmp_path):
     cfg = digits_config(tmp_path, custom_hooks=[dict(type='QueueHook')])
     with pytest.raises(ValueError, match='custom_hooks'):
-        Runner.from_cfg(cfg).train()
+        DistillRunner.from_cfg(cfg).train()
 
 
 # TeacherCheckHook -----------------------------------------------------------
@@ -144,7 +144,7 @@ def teacher_check(tmp_path, min_accuracy, **kwargs):
 
 
 def test_teacher_is_evaluated_and_logged(tmp_path):
-    runner = Runner.from_cfg(teacher_check(tmp_path, 0.0))
+    runner = DistillRunner.from_cfg(teacher_check(tmp_path, 0.0))
     stop_at_first_step(runner)
     (scalars,) = tmp_path.glob('*/vis_data/scalars.json')
     (record,) = map(json.loads, scalars.read_text().splitlines())
@@ -164,24 +164,24 @@ def test_teacher_is_evaluated_and_logged(tmp_path):
 
 def test_bad_teacher_stops_the_run(tmp_path):
     with pytest.raises(RuntimeError, match='below min_accuracy=90.*lower'):
-        Runner.from_cfg(teacher_check(tmp_path, 90)).train()
+        DistillRunner.from_cfg(teacher_check(tmp_path, 90)).train()
 
 
 def test_no_validation_set_for_min_accuracy(tmp_path):
     cfg = teacher_check(tmp_path, 90)
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     with pytest.raises(ValueError, match='val_dataloader'):
-        Runner.from_cfg(cfg).train()
+        DistillRunner.from_cfg(cfg).train()
 
 
 def test_no_teacher(tmp_path):
     cfg = teacher_check(tmp_path, 90)
     cfg.model = tiny_classifier()
     with pytest.raises(ValueError, match='frozen teacher'):
-        Runner.from_cfg(cfg).train()
+        DistillRunner.from_cfg(cfg).train()
     cfg.custom_hooks = [dict(type='TeacherCheckHook')]
     cfg.train_cfg.max_epochs = 1
-    Runner.from_cfg(cfg).train()
+    DistillRunner.from_cfg(cfg).train()
 
 
 # ExportStudentHook ----------------------------------------------------------
@@ -189,7 +189,7 @@ def exported(tmp_path, **kwargs):
     cfg = digits_config(
         tmp_path, custom_hooks=[dict(type='ExportStudentHook')], **kwargs
     )
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     runner.train()
     return runner
 
@@ -252,7 +252,7 @@ def test_mmpretrain_student_needs_mmpretrain_alone(tmp_path):
         loader.dataset.type = 'ColourDigits'
         loader.dataset.pipeline = [to_rgb, dict(type='PackInputs')]
     cfg.train_cfg.max_epochs = 1
-    Runner.from_cfg(cfg).train()
+    DistillRunner.from_cfg(cfg).train()
 
     code = f"""
 import sys, torch
@@ -290,13 +290,13 @@ def test_unknown_metric(tmp_path):
     hook = dict(type='ExportStudentHook', metric='accuracy/top5')
     cfg = digits_config(tmp_path, custom_hooks=[hook])
     with pytest.raises(KeyError, match='accuracy/top1'):
-        Runner.from_cfg(cfg).train()
+        DistillRunner.from_cfg(cfg).train()
 
 
 # ModelHook ------------------------------------------------------------------
 def test_banks_learn_the_dataset_by_themselves(tmp_path):
     cfg = digits_config(tmp_path, CRD)
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     stop_at_first_step(runner)
     bank = runner.model.losses['crd'].bank_student
     dataset = runner.train_dataloader.dataset
@@ -315,7 +315,7 @@ def test_sample_index_is_of_the_outermost_dataset(tmp_path, wrapper):
     else:
         dataset = dict(type=wrapper, dataset=inner, times=2)
     cfg.train_dataloader.dataset = dataset
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     seen = {}
     original = runner.model.train_step
 
@@ -342,9 +342,9 @@ def test_unlabelled_dataset_for_a_loss_that_needs_labels(tmp_path):
     cfg.train_dataloader.dataset.type = 'UnlabelledDigits'
     cfg.model.task_weight = 0
     with pytest.raises(ValueError, match='losses.crd.*needs labels'):
-        Runner.from_cfg(cfg).train()
+        DistillRunner.from_cfg(cfg).train()
     cfg.model.losses.crd.exclude_class = False
-    Runner.from_cfg(cfg).train()
+    DistillRunner.from_cfg(cfg).train()
 
 
 @DATASETS.register_module()
@@ -357,7 +357,7 @@ def test_empty_dataset(tmp_path):
     cfg = digits_config(tmp_path)
     cfg.train_dataloader.dataset.type = 'NoDigits'
     with pytest.raises(ValueError, match='no sample; .*train_dataloader'):
-        Runner.from_cfg(cfg).train()
+        DistillRunner.from_cfg(cfg).train()
 
 
 @DATASETS.register_module()
@@ -374,9 +374,9 @@ def test_last_batch_of_one_is_refused_before_training(tmp_path):
     cfg = digits_config(tmp_path, dict(rkd=dict(type='RKDLoss')))
     cfg.train_dataloader.dataset.indices = 65
     with pytest.raises(ValueError, match='drop_last'):
-        Runner.from_cfg(cfg).train()
+        DistillRunner.from_cfg(cfg).train()
     cfg.train_dataloader.drop_last = True
-    stop_at_first_step(Runner.from_cfg(cfg))
+    stop_at_first_step(DistillRunner.from_cfg(cfg))
 
 
 def test_another_teacher_on_resume(tmp_path):
@@ -388,11 +388,11 @@ def test_another_teacher_on_resume(tmp_path):
         torch.save(teacher.state_dict(), files[-1])
     cfg = digits_config(tmp_path, **{'model.teacher_ckpt': files[0]})
     cfg.train_cfg.max_epochs = 1
-    Runner.from_cfg(copy.deepcopy(cfg)).train()
+    DistillRunner.from_cfg(copy.deepcopy(cfg)).train()
     cfg.train_cfg.max_epochs = 2
     cfg.resume = True
-    Runner.from_cfg(copy.deepcopy(cfg)).train()
+    DistillRunner.from_cfg(copy.deepcopy(cfg)).train()
     cfg.train_cfg.max_epochs = 3
     cfg.model.teacher_ckpt = files[1]
     with pytest.raises(ValueError, match='another teacher'):
-        Runner.from_cfg(copy.deepcopy(cfg)).train()
+        DistillRunner.from_cfg(copy.deepcopy(cfg)).train()

@@ -2,9 +2,9 @@ import math
 
 import pytest
 from helpers import digits_config
-from mmengine.runner import Runner
 
 from mmdistill.engine.hooks import RampUpHook
+from mmdistill.engine.runner import DistillRunner
 
 
 def test_value_at():
@@ -20,7 +20,7 @@ def test_run(tmp_path):
     )
     cfg = digits_config(tmp_path, custom_hooks=[hook])
     cfg.train_cfg.max_epochs = 3
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     loss, seen = runner.model.losses['kd'], []
     loss.register_forward_pre_hook(lambda *_: seen.append(loss.loss_weight))
     runner.train()

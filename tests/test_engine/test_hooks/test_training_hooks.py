@@ -5,8 +5,8 @@ import copy
 import pytest
 import torch
 from helpers import digits_config, run_distributed
-from mmengine.runner import Runner
 
+from mmdistill.engine.runner import DistillRunner
 from mmdistill.models.losses import DistillLoss
 from mmdistill.registry import MODELS
 from mmdistill.utils import register_all_modules
@@ -15,7 +15,7 @@ from mmdistill.utils import register_all_modules
 def run(work_dir, *hooks, epochs=2, **kwargs):
     cfg = digits_config(work_dir, custom_hooks=list(hooks), **kwargs)
     cfg.train_cfg.max_epochs = epochs
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     return runner
 
 

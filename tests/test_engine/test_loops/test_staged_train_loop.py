@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 from helpers import digits_config, run_distributed, tiny_classifier
-from mmengine.runner import Runner
 
+from mmdistill.engine.runner import DistillRunner
 from mmdistill.registry import MODELS
 from mmdistill.utils import register_all_modules
 
@@ -39,7 +39,7 @@ def config(work_dir, losses, main=2, first=2, **kwargs):
 
 def snapshots(cfg):
     """Parameters when each epoch begins, and learning rates in it."""
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     seen = []
     original = runner.train_loop.run_epoch
 
@@ -81,7 +81,7 @@ def test_what_trains_in_each_stage(tmp_path, losses):
 
 def test_ab_sees_maps_before_the_activation(tmp_path):
     cfg = config(tmp_path / 'run', dict(ab=dict(type='ABLoss')), 1, 1)
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     loss, lowest = runner.model.losses['ab'], []
     loss.register_forward_pre_hook(
         lambda _, args: lowest.append(
@@ -99,7 +99,7 @@ def test_ab_sees_maps_before_the_activation(tmp_path):
 def test_ab_and_fsp_cannot_share_a_pass(tmp_path):
     losses = SAME | dict(ab=dict(type='ABLoss'))
     with pytest.raises(ValueError, match='before the activation'):
-        Runner.from_cfg(config(tmp_path / 'run', losses))
+        DistillRunner.from_cfg(config(tmp_path / 'run', losses))
 
 
 @pytest.mark.parametrize('stop', [1, 2, 3])
@@ -107,20 +107,20 @@ def test_resume_in_either_stage(tmp_path, stop):
     runner, _ = snapshots(config(tmp_path / 'whole', FT))
     whole = runner.model.state_dict()
     cfg = config(tmp_path / 'parts', FT)
-    Runner.from_cfg(copy.deepcopy(cfg)).train()
+    DistillRunner.from_cfg(copy.deepcopy(cfg)).train()
     # as if it had been stopped: only the checkpoint of that epoch is left
     (tmp_path / 'parts' / 'last_checkpoint').write_text(
         str(tmp_path / 'parts' / f'epoch_{stop}.pth')
     )
     cfg.resume = True
-    resumed = Runner.from_cfg(cfg)
+    resumed = DistillRunner.from_cfg(cfg)
     resumed.train()
     for name, value in resumed.model.state_dict().items():
         assert torch.equal(value, whole[name]), name
 
 
 def test_validation_waits_for_the_second_stage(tmp_path):
-    runner = Runner.from_cfg(config(tmp_path / 'run', FT))
+    runner = DistillRunner.from_cfg(config(tmp_path / 'run', FT))
     epochs = []
     original = runner.val_loop.run
     runner.val_loop.run = lambda: (epochs.append(runner.epoch), original())
@@ -130,7 +130,7 @@ def test_validation_waits_for_the_second_stage(tmp_path):
 
 def test_no_loss_with_a_first_stage(tmp_path):
     with pytest.raises(ValueError, match='first stage'):
-        Runner.from_cfg(
+        DistillRunner.from_cfg(
             config(tmp_path / 'run', dict(kd=dict(type='KDLoss')))
         ).train()
 
@@ -139,7 +139,7 @@ def test_two_stage_loss_without_the_loop(tmp_path):
     cfg = config(tmp_path / 'run', SAME)
     cfg.train_cfg = dict(by_epoch=True, max_epochs=1)
     with pytest.raises(ValueError, match='StagedTrainLoop'):
-        Runner.from_cfg(cfg).train()
+        DistillRunner.from_cfg(cfg).train()
 
 
 def share(rank, world, folder):
@@ -155,7 +155,7 @@ def share(rank, world, folder):
         broadcast_buffers=False,
         find_unused_parameters=True,
     )
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     before = copy.deepcopy(dict(runner.model.module.named_parameters()))
     runner.train()
     after = dict(runner.model.module.named_parameters())

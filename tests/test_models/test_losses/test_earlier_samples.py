@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from helpers import digits_batch, digits_config, tiny_classifier
 from mmengine.hooks import Hook
 from mmengine.optim import build_optim_wrapper
-from mmengine.runner import Runner
 
+from mmdistill.engine.runner import DistillRunner
 from mmdistill.models.losses import CompRessLoss, SEEDLoss
 from mmdistill.registry import MODELS
 
@@ -293,7 +293,7 @@ def test_saved_and_resumed_equals_never_stopped(tmp_path):
                 'train_cfg.max_epochs': epochs,
             },
         )
-        runner = Runner.from_cfg(cfg)
+        runner = DistillRunner.from_cfg(cfg)
         runner.train()
         return runner.model.state_dict()
 
@@ -354,7 +354,7 @@ def test_a_slow_student_fills_the_queue_as_in_the_authors_loop(
 ):
     """Forward of both, step, then the copy moves; its own batch norms."""
     monkeypatch.setattr(torch.Tensor, 'float', torch.Tensor.double)
-    runner = Runner.from_cfg(slow_config(tmp_path))
+    runner = DistillRunner.from_cfg(slow_config(tmp_path))
     seen = BatchesHook()
     runner.register_hook(seen)
     runner.train()
@@ -403,7 +403,7 @@ def test_a_slow_student_resumes(tmp_path):
     def train(name, epochs, resume=False):
         cfg = slow_config(tmp_path / name, epochs, resume=resume)
         cfg.model.teacher_ckpt = str(tmp_path / 'teacher.pth')
-        runner = Runner.from_cfg(cfg)
+        runner = DistillRunner.from_cfg(cfg)
         runner.train()
         return runner.model.state_dict()
 

@@ -11,8 +11,8 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from mmdistill.engine.export.matching import match_layers
-from mmdistill.engine.export.students import Deployed, Student, require_equal
+from mmdistill.export.matching import match_layers
+from mmdistill.export.students import Deployed, Student, require_equal
 
 _SAME_OUTPUT = 1e-5
 # Where torchvision's networks have their classifier.

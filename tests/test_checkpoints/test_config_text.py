@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmdistill.engine.checkpoint import CheckpointError, trust_checkpoints
-from mmdistill.engine.export.config_text import (
+from mmdistill.checkpoints import CheckpointError, trust_checkpoints
+from mmdistill.checkpoints.config_text import (
     config_from_text,
     require_harmless,
 )
 
-CONFIGS = Path(__file__).resolve().parents[3] / 'configs'
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 MODEL = dict(type='mmpretrain.ImageClassifier', backbone=dict(type='LeNet5'))
 
 

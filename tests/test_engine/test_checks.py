@@ -4,6 +4,7 @@ import pytest
 from helpers import digits_config, run_distributed, tiny_classifier
 from mmengine.runner import FlexibleRunner, Runner
 
+from mmdistill.engine.runner import DistillRunner
 from mmdistill.utils import register_all_modules
 
 
@@ -40,7 +41,7 @@ def uneven(rank, world, folder):
     configs['by_iter'].train_cfg = dict(by_epoch=False, max_iters=3)
     said = {}
     for name, cfg in configs.items():
-        runner = Runner.from_cfg(cfg)
+        runner = DistillRunner.from_cfg(cfg)
         try:
             runner.train()
             said[name] = runner.iter
@@ -61,17 +62,19 @@ def test_uneven_shares_are_refused_where_processes_would_wait(tmp_path):
         assert said['by_iter'] == 3
 
 
-def flexible_run(folder, epochs, **kwargs):
-    cfg = digits_config(
-        folder, env_cfg={}, **{'train_cfg.max_epochs': epochs}, **kwargs
+def test_a_distiller_needs_its_runner(tmp_path):
+    """Others do not tell it of its data, and hold none of the promises."""
+    for runner in (Runner, FlexibleRunner):
+        cfg = digits_config(tmp_path / runner.__name__, env_cfg={})
+        with pytest.raises(RuntimeError, match="runner_type='DistillRunner'"):
+            runner.from_cfg(cfg).train()
+
+
+def test_a_plain_model_takes_any_runner(tmp_path):
+    cfg = digits_config(tmp_path, env_cfg={}, **{'train_cfg.max_epochs': 1})
+    cfg.model = tiny_classifier(
+        data_preprocessor=dict(mean=[73.2], std=[90.24])
     )
-    FlexibleRunner.from_cfg(cfg).train()
-
-
-def test_flexible_runner_does_not_resume(tmp_path):
-    """MMEngine's would skip an epoch, without a word."""
-    flexible_run(tmp_path, 1)
-    with pytest.raises(ValueError, match="runner_type='Runner'"):
-        flexible_run(tmp_path, 3, resume=True)
-    # With nothing to resume from the run begins.
-    flexible_run(tmp_path / 'new', 1, resume=True)
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    assert runner.epoch == 1

@@ -23,21 +23,22 @@ from mmengine.evaluator import BaseMetric
 from mmengine.fileio import LocalBackend
 from mmengine.logging import HistoryBuffer
 from mmengine.model import BaseModel
-from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import Dataset
 
-import mmdistill  # noqa: F401  installs the loading policy
-from mmdistill.engine import checkpoint as policy
-from mmdistill.engine import unpickling
-from mmdistill.engine.atomic import atomic_save
-from mmdistill.engine.checkpoint import (
+from mmdistill.checkpoints import (
     CheckpointError,
-    install_loading_policy,
+    atomic_save,
+    load_checkpoint,
     load_file,
+    loading_policy,
+    reading,
     state_dict_of,
     trust_checkpoints,
+    unpickling,
 )
+from mmdistill.engine.runner import DistillRunner
+from mmdistill.models.distillers.teacher import load_teacher
 
 torch.set_num_threads(1)
 
@@ -82,7 +83,7 @@ def make_runner(work_dir, epochs, **kwargs):
     batches = dict(
         dataset=Points(), batch_size=2, sampler=dict(type='DefaultSampler')
     )
-    return Runner(
+    return DistillRunner(
         model=TinyModel(),
         work_dir=str(work_dir),
         experiment_name=f'{work_dir}-{epochs}-{kwargs}',
@@ -169,7 +170,7 @@ def test_runner_resumes_and_finds_its_best_checkpoint(run_dir, resume_file):
 
     # mmengine removes the best checkpoint of before only if it knows it
     path = str(run_dir / 'epoch_2.pth')
-    loaded = mmengine_checkpoint._load_checkpoint(path)
+    loaded = load_checkpoint(path)
     info = loaded['message_hub']['runtime_info']
     assert info['best_ckpt'] == str(run_dir / 'best_score_epoch_2.pth')
     assert info == load_file(path)['message_hub']['runtime_info']
@@ -430,10 +431,15 @@ def test_runner_refuses_what_we_refuse(tmp_path, sentinel):
         with pytest.raises(CheckpointError, match='is refused'):
             runner.train()
 
-    model = TinyModel()
-    model.init_cfg = dict(type='Pretrained', checkpoint=path)
+    runner = make_runner(tmp_path, 1)
+    runner.model.init_cfg = dict(type='Pretrained', checkpoint=path)
     with pytest.raises(CheckpointError, match='is refused'):
-        model.init_weights()
+        runner.train()
+    # A teacher is loaded before there is a runner.
+    with pytest.raises(CheckpointError, match='is refused'):
+        load_teacher(runner.model, None)
+    with pytest.raises(CheckpointError, match='is refused'):
+        load_teacher(runner.model, path)
 
 
 def test_resume_executes_no_config(resume_file, sentinel):
@@ -464,7 +470,7 @@ def test_resume_deletes_nothing_elsewhere(resume_file, tmp_path):
         info.update(best_ckpt=str(path), best_score=-1.0)
         info.update(keep_ckpt_ids=['../victim', 1, 2])
         torch.save(state, resume_file)
-        loaded = mmengine_checkpoint.load_from_local(resume_file, 'cpu')
+        loaded = load_checkpoint(str(resume_file))
         loaded = loaded['message_hub']['runtime_info']
         assert not {'best_ckpt', 'keep_ckpt_ids'} & set(loaded)
         assert loaded['best_score'] == -1
@@ -499,28 +505,39 @@ def test_http_goes_the_same_way(server, tmp_path, sentinel):
     torch.save(dict(state_dict=dict(a=torch.ones(2))), www / 'good.pth')
     torch.save(dict(state_dict=via_getattr(sentinel)), www / 'bad.pth')
     for _ in range(2):
-        loaded = mmengine_checkpoint._load_checkpoint(f'{url}/good.pth')
+        loaded = load_checkpoint(f'{url}/good.pth')
         assert loaded['state_dict']['a'].tolist() == [1, 1]
         (www / 'good.pth').unlink(missing_ok=True)  # from the cache now
     assert (tmp_path / 'home/hub/checkpoints/good.pth').exists()
     with pytest.raises(CheckpointError, match='is refused'):
-        mmengine_checkpoint._load_checkpoint(f'{url}/bad.pth')
+        load_checkpoint(f'{url}/bad.pth')
 
 
-def test_installing_twice_changes_nothing():
-    doors = (
+def doors():
+    return (
         mmengine_checkpoint._safe_torch_load,
         mmengine_checkpoint.load_url,
         LocalBackend.put,
     )
-    install_loading_policy()
-    assert doors == (policy._load_for_mmengine, policy._load_url, policy._put)
+
+
+def test_behind_the_policy_mmengine_is_as_it_was():
+    before = doors()
+    with loading_policy():
+        inside = doors()
+        with pytest.raises(OSError), loading_policy():
+            assert doors() == inside
+            raise OSError
+        assert doors() == inside
+    assert not {*before} & {*inside}
+    assert doors() == before
 
 
 def test_other_mmengine_is_an_error(monkeypatch):
     monkeypatch.delattr(mmengine_checkpoint, '_safe_torch_load')
     with pytest.raises(ImportError, match='onedl-mmengine'):
-        install_loading_policy()
+        with loading_policy():
+            pass
 
 
 # -------------------------------------------------------------------- damage
@@ -655,18 +672,18 @@ class Custom:
 def test_trust_loads_what_is_refused(tmp_path, monkeypatch):
     logged = []
     monkeypatch.setattr(
-        policy, 'print_log', lambda text, **kwargs: logged.append(text)
+        reading, 'print_log', lambda text, **kwargs: logged.append(text)
     )
     path = tmp_path / 'x.pth'
     torch.save(dict(state_dict={}, other=Custom()), path)
-    with pytest.raises(CheckpointError, match=r'test_checkpoint\.Custom'):
+    with pytest.raises(CheckpointError, match=r'test_policy\.Custom'):
         load_file(path)
     assert not logged
     trust_checkpoints()
     try:
         for file in (path, io.BytesIO(path.read_bytes())):
             assert isinstance(load_file(file)['other'], Custom)
-        loaded = mmengine_checkpoint.load_from_local(path, 'cpu')
+        loaded = load_checkpoint(str(path))
         assert isinstance(loaded['other'], Custom)
         assert len(logged) == 3 and str(path) in logged[0]
         torch.save(torch.ones(1), path)
@@ -756,7 +773,8 @@ def fail_to_save(path):
 def test_failing_write_leaves_the_old_file(fail, tmp_path):
     path = tmp_path / 'x.pth'
     path.write_bytes(b'old')
-    with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
+    errors = (TypeError, AttributeError, pickle.PicklingError)
+    with loading_policy(), pytest.raises(errors):
         fail(path)
     assert path.read_bytes() == b'old'
     assert os.listdir(tmp_path) == ['x.pth']
@@ -772,7 +790,7 @@ def test_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / 'x.pth'
     path.write_bytes(b'old')
     monkeypatch.setattr(os, 'fsync', interrupt)
-    with pytest.raises(KeyboardInterrupt):
+    with loading_policy(), pytest.raises(KeyboardInterrupt):
         LocalBackend().put(b'new', str(path))
     assert path.read_bytes() == b'old'
     assert os.listdir(tmp_path) == ['x.pth']
@@ -782,7 +800,8 @@ def test_links_and_devices_stay(tmp_path):
     (tmp_path / 'real').mkdir()
     link = tmp_path / 'link.pth'
     link.symlink_to(tmp_path / 'real' / 'x.pth')
-    LocalBackend().put(b'data', link)
+    with loading_policy():
+        LocalBackend().put(b'data', link)
     assert link.is_symlink()
     assert (tmp_path / 'real' / 'x.pth').read_bytes() == b'data'
     atomic_save([1], os.devnull)
@@ -798,7 +817,7 @@ def test_runner_saves_atomically(run_dir, tmp_path, monkeypatch):
         raise OSError('disk full')
 
     monkeypatch.setattr(os, 'replace', fail)
-    with pytest.raises(OSError, match='disk full'):
+    with loading_policy(), pytest.raises(OSError, match='disk full'):
         mmengine_checkpoint.save_checkpoint(dict(a=1), str(path))
     assert path.read_bytes() == b'old'
     assert os.listdir(tmp_path) == ['x.pth']
@@ -810,4 +829,5 @@ def test_a_torch_with_a_hole_in_its_unpickler_is_refused(monkeypatch, version):
     with pytest.raises(
         ImportError, match=f'torch {re.escape(version)} .*2.10'
     ):
-        install_loading_policy()
+        with loading_policy():
+            pass

@@ -7,8 +7,8 @@ from torchvision.models import detection
 from torchvision.models.detection.mask_rcnn import MaskRCNNPredictor
 from torchvision.ops import MultiScaleRoIAlign
 
-from mmdistill.models.detectors.c4 import SharedRoIAlign, SharedRoIHeads
-from mmdistill.models.detectors.faster_rcnn import FasterRCNN
+from mmdistill.models.dense.c4 import SharedRoIAlign, SharedRoIHeads
+from mmdistill.models.dense.faster_rcnn import FasterRCNN
 from mmdistill.registry import MODELS
 
 #: Channels between the two layers that predict masks, torchvision's own.

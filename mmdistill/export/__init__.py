@@ -1,5 +1,5 @@
 """Students that leave: as checkpoints, in other layouts, as graphs."""
 
-from mmdistill.engine.export.checkpoint import student_checkpoint
+from mmdistill.export.checkpoint import student_checkpoint
 
 __all__ = ['student_checkpoint']

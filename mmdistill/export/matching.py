@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from mmdistill.engine.export.students import ExportError
+from mmdistill.export.students import ExportError
 
 _KINDS = (
     nn.Conv2d,

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from mmdistill.engine.export.layouts import optional
-from mmdistill.engine.export.students import (
+from mmdistill.export.layouts import optional
+from mmdistill.export.students import (
     Deployed,
     ExportError,
     require_equal,

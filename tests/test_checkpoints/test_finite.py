@@ -7,10 +7,10 @@ import torch
 from detection_data import detector, run_config
 from helpers import digits_config, run_distributed, tiny_classifier
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
 
-from mmdistill.engine.checkpoint import CheckpointError, load_strictly
-from mmdistill.engine.finite import not_finite
+from mmdistill.checkpoints import CheckpointError, load_strictly
+from mmdistill.checkpoints.finite import not_finite
+from mmdistill.engine.runner import DistillRunner
 from mmdistill.models.losses import DistillLoss
 from mmdistill.registry import HOOKS, MODELS
 from mmdistill.utils import register_all_modules
@@ -92,7 +92,7 @@ def test_a_loss_at_any_step_stops_a_config_without_a_hook(
     with pytest.raises(
         FloatingPointError, match=rf"iteration {step}: \['bad'\]"
     ) as raised:
-        Runner.from_cfg(cfg).train()
+        DistillRunner.from_cfg(cfg).train()
     names = everything_there_is_finite(tmp_path / 'run')
     said = 'the last checkpoint in' in str(raised.value)
     assert said == any(n.startswith(('epoch_', 'iter_')) for n in names)
@@ -113,7 +113,7 @@ def test_weights_spoilt_after_a_finite_loss_are_not_written(
     with pytest.raises(
         FloatingPointError, match='after iteration 6, .*student'
     ):
-        Runner.from_cfg(cfg).train()
+        DistillRunner.from_cfg(cfg).train()
     names = everything_there_is_finite(tmp_path / 'run')
     assert 'student_best.pth' in names and 'student.pth' not in names
 
@@ -127,7 +127,7 @@ def test_a_statistic_that_no_loss_shows_is_not_written(tmp_path, ema):
         hooks.append(dict(type='EMAHook', update_buffers=True))
     cfg = config(tmp_path / 'run', custom_hooks=hooks)
     with pytest.raises(FloatingPointError, match=f'iteration 6, .*{bad}'):
-        Runner.from_cfg(cfg).train()
+        DistillRunner.from_cfg(cfg).train()
     names = everything_there_is_finite(tmp_path / 'run')
     assert 'epoch_1.pth' in names and 'epoch_2.pth' not in names
 
@@ -136,7 +136,7 @@ def test_accumulated_gradients(tmp_path):
     cfg = config(tmp_path / 'run', 2)
     cfg.optim_wrapper.accumulative_counts = 2
     with pytest.raises(FloatingPointError, match='iteration 2'):
-        Runner.from_cfg(cfg).train()
+        DistillRunner.from_cfg(cfg).train()
 
 
 @pytest.mark.parametrize('stage', [1, 2])
@@ -157,7 +157,7 @@ def test_either_stage_of_a_staged_run(tmp_path, stage):
     with pytest.raises(
         FloatingPointError, match=rf'iteration {first}: \[{names}\]'
     ):
-        Runner.from_cfg(cfg).train()
+        DistillRunner.from_cfg(cfg).train()
     names = everything_there_is_finite(tmp_path / 'run')
     assert names == ([] if stage == 1 else ['epoch_1.pth'])
 
@@ -166,12 +166,12 @@ def test_a_plain_classifier_stops_and_keeps_the_earlier_student(tmp_path):
     cfg = config(tmp_path / 'run')
     cfg.model = tiny_classifier(data_preprocessor=dict(
         type='ClsDataPreprocessor', mean=[73.2], std=[90.24]))  # fmt: skip
-    Runner.from_cfg(cfg).train()
+    DistillRunner.from_cfg(cfg).train()
     before = (tmp_path / 'run' / 'student.pth').read_bytes()
     cfg.optim_wrapper.optimizer.lr = 1e30
     cfg.experiment_name += '_again'
     with pytest.raises(FloatingPointError, match=r"iteration \d: \['loss'\]"):
-        Runner.from_cfg(cfg).train()
+        DistillRunner.from_cfg(cfg).train()
     assert (tmp_path / 'run' / 'student.pth').read_bytes() == before
     everything_there_is_finite(tmp_path / 'run')
 
@@ -186,13 +186,13 @@ def test_a_teacher_whose_answers_are_nan_is_named_by_its_loss(tmp_path):
     cfg = config(tmp_path / 'run')
     cfg.model.teacher_ckpt = str(tmp_path / 'teacher.pth')
     with pytest.raises(FloatingPointError, match=r"iteration 1: \['kd'\]"):
-        Runner.from_cfg(cfg).train()
+        DistillRunner.from_cfg(cfg).train()
 
 
 def test_a_diagnostic_that_is_nan_stops_nothing(tmp_path):
     from mmdistill.engine.hooks import FiniteLossHook
 
-    runner = Runner.from_cfg(config(tmp_path / 'run'))
+    runner = DistillRunner.from_cfg(config(tmp_path / 'run'))
     (hook,) = [h for h in runner.hooks if isinstance(h, FiniteLossHook)]
     hook._names = ['loss', 'accuracy']
     hook._refuse_losses(runner, torch.tensor([[False, True]]))
@@ -215,7 +215,7 @@ def share(rank, world, folder):
     bad = next(k for k in model.state_dict() if k.endswith('running_mean'))
     cfg.custom_hooks.append(dict(type='SpoilsHook', name=bad, step=5, rank=1))
     with pytest.raises(FloatingPointError) as caught:
-        Runner.from_cfg(cfg).train()
+        DistillRunner.from_cfg(cfg).train()
     return str(caught.value)
 
 
@@ -264,7 +264,7 @@ def test_a_teacher_file_with_nan_is_refused(tmp_path):
     cfg = config(tmp_path / 'run')
     cfg.model.teacher_ckpt = str(path)
     with pytest.raises(CheckpointError) as error:
-        Runner.from_cfg(cfg)
+        DistillRunner.from_cfg(cfg)
     for part in (key, str(path), 'model.teacher_ckpt'):
         assert part in str(error.value)
 
@@ -284,7 +284,7 @@ def test_other_files_with_nan_are_refused(tmp_path, how):
         model.backbone.init_cfg = dict(type='Pretrained', checkpoint=path)
     else:
         cfg.load_from = path
-    runner = Runner.from_cfg(cfg)
+    runner = DistillRunner.from_cfg(cfg)
     with pytest.raises(CheckpointError) as error:
         runner.test() if how == 'test' else runner.train()
     setting = 'init_cfg.checkpoint' if how == 'Pretrained' else 'load_from'
@@ -294,7 +294,7 @@ def test_other_files_with_nan_are_refused(tmp_path, how):
 
 def test_resuming_from_a_file_with_nan_is_refused(tmp_path):
     cfg = config(tmp_path / 'run')
-    Runner.from_cfg(cfg).train()
+    DistillRunner.from_cfg(cfg).train()
     path = tmp_path / 'run' / 'epoch_1.pth'
     checkpoint = torch.load(path, weights_only=False)
     first = next(iter(checkpoint['optimizer']['state'].values()))
@@ -302,7 +302,7 @@ def test_resuming_from_a_file_with_nan_is_refused(tmp_path):
     torch.save(checkpoint, path)
     cfg.update(resume=True, load_from=str(path), experiment_name='again')
     with pytest.raises(CheckpointError, match=r'optimizer\.state\.\d+\.mom'):
-        Runner.from_cfg(cfg).train()
+        DistillRunner.from_cfg(cfg).train()
 
 
 def test_loading_a_mask_of_attention():
@@ -315,5 +315,5 @@ def test_a_detector_stops_at_its_losses(tmp_path):
     cfg = run_config(tmp_path / 'run', detector(), epochs=4)
     cfg.optim_wrapper.optimizer.lr = 1e30
     with pytest.raises(FloatingPointError, match=r'iteration \d: \[.*loss_'):
-        Runner.from_cfg(cfg).train()
+        DistillRunner.from_cfg(cfg).train()
     everything_there_is_finite(tmp_path / 'run')

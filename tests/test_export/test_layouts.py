@@ -9,8 +9,8 @@ import torchvision
 from mmengine.config import Config
 from torch import nn
 
-from mmdistill.engine.export.layouts import to_library, to_mmdet
-from mmdistill.engine.export.students import ExportError, Student
+from mmdistill.export.layouts import to_library, to_mmdet
+from mmdistill.export.students import ExportError, Student
 from mmdistill.registry import MODELS
 
 NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm)

@@ -11,21 +11,21 @@ from mmengine.config import Config
 from mmpretrain.models import BaseSelfSupervisor, ImageClassifier
 from torch import Tensor, nn
 
-from mmdistill.engine.checkpoint import (
+from mmdistill.checkpoints import (
     CheckpointError,
     load_file,
     load_strictly,
     state_dict_of,
 )
-from mmdistill.engine.export.checkpoint import (
-    student_checkpoint,
-    test_pipeline,
-)
-from mmdistill.engine.export.config_text import (
+from mmdistill.checkpoints.config_text import (
     config_from_text,
     require_harmless,
 )
-from mmdistill.models.fine_tuned import FineTunedModel
+from mmdistill.export.checkpoint import (
+    student_checkpoint,
+    test_pipeline,
+)
+from mmdistill.models.dense.base import FineTunedModel
 from mmdistill.models.pretrained import weights_of
 from mmdistill.registry import MODELS
 

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.utils import import_modules_from_strings
 
 from mmdistill import registry
-from mmdistill.engine.checkpoint import (
+from mmdistill.checkpoints.reading import (
     CheckpointError,
     checkpoints_are_trusted,
 )

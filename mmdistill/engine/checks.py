@@ -1,0 +1,203 @@
+"""What a run is refused for before its first step, and a file before it."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+import torch.distributed as dist
+from mmengine.dist import get_world_size
+from mmengine.runner import BaseLoop, Runner
+from torch import nn
+
+from mmdistill.checkpoints import CheckpointError, require_finite
+from mmdistill.checkpoints.finite import flattened
+from mmdistill.engine.hooks.momentum_update_hook import MomentumUpdateHook
+from mmdistill.engine.loops import StagedTrainLoop
+from mmdistill.engine.resume import missing_for_resume, newest_full
+from mmdistill.engine.utils import unwrap
+from mmdistill.models.distillers import BaseDistiller
+from mmdistill.models.memories import FeatureQueue
+
+
+def check_run(runner: Runner) -> None:
+    """Raise for a run that would fail, wait for ever or mislead later.
+
+    Args:
+        runner: about to take its first training step, with everything built
+            and loaded.
+    Raises:
+        ValueError: naming the config key to change.
+    """
+    model = unwrap(runner.model)
+    is_distiller = isinstance(model, BaseDistiller)
+    _check_uneven(runner, is_distiller)
+    if not is_distiller:
+        return
+    _check_stages(runner.train_loop, model)
+    _check_queues(model, len(runner.train_dataloader.dataset))
+    _check_unused(runner, model)
+    _check_copies(runner, model)
+    _check_batch(runner.train_dataloader, model)
+
+
+def check_checkpoint(runner: Runner, checkpoint: dict, name: str) -> None:
+    """Raise for a file that a run must not go on from, or start with.
+
+    Args:
+        checkpoint: what is in it.
+        name: its path.
+    Raises:
+        CheckpointError: if it holds NaN or infinity, or is to be resumed from
+            and no full checkpoint.
+        ValueError: if the run that wrote it had another teacher.
+    """
+    if runner._resume:
+        lacks = missing_for_resume(checkpoint, runner.param_schedulers)
+        if lacks:
+            raise CheckpointError(
+                f'{name} has no {", ".join(lacks)}, so a run cannot go '
+                f'on from it (--resume, or resume=True). '
+                f'{_instead(name, runner.work_dir)} To start a new run '
+                'from its weights set load_from to it, without --resume.'
+            )
+    state = {
+        key: value
+        for key, value in checkpoint.items()
+        if key not in ('meta', 'message_hub')
+    }
+    require_finite(
+        dict(flattened(state)),
+        name,
+        'Set load_from to it, or give it to --resume or to tools/test.py.',
+    )
+    model = unwrap(runner.model)
+    if runner._resume and isinstance(model, BaseDistiller):
+        model.check_meta(checkpoint['meta'])
+
+
+def _check_uneven(runner: Runner, is_distiller: bool) -> None:
+    """Refuse shares of the data that would make processes wait for ever.
+
+    An iteration-based loop takes as many steps in every process. Batches of
+    different sizes can be joined on the CPU alone.
+    """
+    if get_world_size() == 1:
+        return
+    loader = runner.train_dataloader
+    share = len(loader), len(loader.sampler)
+    shares = [None] * get_world_size()
+    dist.all_gather_object(shares, share)
+    steps, samples = zip(*shares, strict=True)
+    by_iter = hasattr(runner.train_loop, 'dataloader_iterator')
+    if len({*steps}) > 1 and not by_iter:
+        why = f'take {[*steps]} steps an epoch and would wait for ever'
+    elif (
+        len({*samples}) > 1
+        and torch.cuda.is_available()
+        and is_distiller
+        and not (loader.drop_last and len({*steps}) == 1)
+    ):
+        why = 'get batches of different sizes, which memories cannot '
+        why += 'join on GPUs'
+    else:
+        return
+    raise ValueError(
+        f'the processes have {[*samples]} training samples: they {why}; '
+        'set train_dataloader.sampler.round_up=True (with a sampler of '
+        'your own: equal shares)'
+    )
+
+
+def _check_stages(loop: BaseLoop, model: BaseDistiller) -> None:
+    staged = [
+        name
+        for name, loss in model.losses.items()
+        if 1 in getattr(loss, 'stages', ())
+    ]
+    if staged and not isinstance(loop, StagedTrainLoop):
+        raise ValueError(
+            f'losses {staged} begin with a stage of their own, which '
+            f'{type(loop).__name__} does not have; set train_cfg=dict('
+            "type='StagedTrainLoop', first_stage_epochs=..., "
+            'max_epochs=...)'
+        )
+
+
+def _check_queues(model: nn.Module, num_samples: int) -> None:
+    for name, module in model.named_modules():
+        if isinstance(module, FeatureQueue) and module.size > num_samples:
+            raise ValueError(
+                f'the queue model.{name} keeps {module.size} rows, more '
+                f'than the {num_samples} samples of the training dataset:'
+                ' it would hold some of them twice; give it a smaller '
+                'size'
+            )
+
+
+def _check_unused(runner: Runner, model: BaseDistiller) -> None:
+    """Refuse what DDP would stop at: a classifier that no loss reaches."""
+    levels = {getattr(loss, 'level', None) for loss in model.losses.values()}
+    scores = getattr(model.student, 'prototypes', model.student)
+    if (
+        get_world_size() > 1
+        and not model.task_weight
+        and scores is not None  # an encoder without prototypes
+        and 'logits' not in levels
+        and not runner.cfg.get('find_unused_parameters')
+        and not (runner.cfg.get('model_wrapper_cfg') or {}).get(
+            'find_unused_parameters'
+        )
+    ):
+        raise ValueError(
+            'with task_weight=0 and no loss on the logits the '
+            "student's classifier (or its prototypes) learns nothing, "
+            'which distributed training has to be told: set '
+            'find_unused_parameters=True'
+        )
+
+
+def _check_copies(runner: Runner, model: BaseDistiller) -> None:
+    """Refuse a momentum copy that keeps its first, random weights."""
+    moved = {
+        hook.target
+        for hook in runner.hooks
+        if isinstance(hook, MomentumUpdateHook)
+    }
+    still = {*model.momentum_copies} - {*model.frozen_copies} - moved
+    if still:
+        raise ValueError(
+            f'no hook moves {sorted(still)} of {type(model).__name__}: they '
+            'would keep their first weights. Set default_hooks=_base_.'
+            'method_hooks, or default_hooks=dict(NAME=dict('
+            "type='MomentumUpdateHook', source=..., target=...)) for each"
+        )
+
+
+def _check_batch(loader, model: BaseDistiller) -> None:
+    """Refuse batches that are too small for a loss."""
+    least, name = model.min_samples()
+    last = len(loader.sampler) % (loader.batch_size or 1)
+    endless = hasattr(loader.sampler, 'skip')
+    short = (
+        loader.batch_size if endless or loader.drop_last or not last else last
+    )
+    if short is not None and short < least:
+        raise ValueError(
+            f'losses.{name} needs at least {least} samples in a batch, '
+            f'but {len(loader.sampler)} samples a process in batches of '
+            f'{loader.batch_size} make one of {short}; set '
+            'train_dataloader.drop_last=True or another batch_size'
+        )
+
+
+def _instead(path: str, work_dir: str) -> str:
+    """Which file a run could go on from, beside one that does not do."""
+    for folder in (os.path.dirname(path), work_dir):
+        try:
+            full = newest_full(folder)
+        except CheckpointError:
+            continue
+        if full is not None:
+            return f'The last full checkpoint there is {full}.'
+    return 'There is no full checkpoint beside it.'

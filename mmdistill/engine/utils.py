@@ -1,0 +1,25 @@
+"""What hooks, loops and the runner ask of a run."""
+
+from __future__ import annotations
+
+from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from torch import nn
+from torch.optim import Optimizer
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """The model inside a distributed wrapper."""
+    return model.module if is_model_wrapper(model) else model
+
+
+def resumed(runner) -> bool:
+    """Whether the run goes on from a checkpoint that was there."""
+    return runner._resume and runner._has_loaded
+
+
+def optimizers(wrapper: OptimWrapper | OptimWrapperDict) -> list[Optimizer]:
+    """The torch optimizers of a run."""
+    if isinstance(wrapper, OptimWrapperDict):
+        return [one.optimizer for one in wrapper.values()]
+    return [wrapper.optimizer]

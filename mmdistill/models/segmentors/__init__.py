@@ -1,5 +1,0 @@
-"""Segmentors: torchvision's, on distilled backbones."""
-
-from mmdistill.models.segmentors.fcn import FCN
-
-__all__ = ['FCN']

@@ -1,0 +1,66 @@
+"""What `DistillRunner` does beyond MMEngine's runner."""
+
+import mmengine.runner.checkpoint as mmengine_checkpoint
+import pytest
+import torch
+from helpers import digits_config
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+from mmdistill.engine.cli import build_runner
+from mmdistill.engine.runner import DistillRunner
+
+
+@HOOKS.register_module()
+class DoorsHook(Hook):
+    """Notes with which loader MMEngine reads files while a run works."""
+
+    seen: set = set()
+
+    def note(self, runner, *args, **kwargs):
+        self.seen.add(mmengine_checkpoint._safe_torch_load.__module__)
+
+    before_run = before_train_iter = before_val_iter = after_test = note
+
+
+def test_mmengines_doors_are_closed_while_it_works_and_no_longer(tmp_path):
+    cfg = digits_config(tmp_path, custom_hooks=[dict(type='DoorsHook')])
+    DoorsHook.seen.clear()
+    before = mmengine_checkpoint._safe_torch_load
+    runner = DistillRunner.from_cfg(cfg)
+    runner.train()
+    runner.val()
+    assert DoorsHook.seen == {'mmdistill.checkpoints.policy'}
+    assert mmengine_checkpoint._safe_torch_load is before
+
+
+def test_doors_are_open_again_after_an_error(tmp_path):
+    before = mmengine_checkpoint._safe_torch_load
+    cfg = digits_config(tmp_path)
+    cfg.train_dataloader.batch_size = 0
+    with pytest.raises(ValueError):
+        DistillRunner.from_cfg(cfg).train()
+    assert mmengine_checkpoint._safe_torch_load is before
+
+
+def test_the_tools_take_it_unless_told_otherwise(tmp_path):
+    cfg = digits_config(tmp_path)
+    assert type(build_runner(cfg)) is DistillRunner
+    cfg.runner_type = 'DistilRunner'
+    with pytest.raises(KeyError, match="'DistillRunner'"):
+        build_runner(cfg)
+
+
+def test_bare_weights_can_be_loaded(tmp_path):
+    """MMEngine takes a file of weights alone, and so does this runner."""
+    cfg = digits_config(tmp_path / 'a')
+    runner = DistillRunner.from_cfg(cfg)
+    weights = {k: v.clone() for k, v in runner.model.state_dict().items()}
+    torch.save(weights, tmp_path / 'weights.pth')
+    other = DistillRunner.from_cfg(digits_config(tmp_path / 'b'))
+    for value in other.model.parameters():
+        value.data.zero_()
+    other.load_checkpoint(str(tmp_path / 'weights.pth'))
+    assert all(
+        torch.equal(v, weights[k]) for k, v in other.model.state_dict().items()
+    )
