@@ -12,10 +12,11 @@ It lists what differs and what has another name now, and exits with 1 if
 anything differs. ``-k WORD`` chooses cases whose name has the word in it.
 
 Bits depend on the processor, the torch build and the number of threads, which
-is one here: record and compare on one machine. What a case takes from the
-code is the names of configs and a few methods of models, so that the script
-runs on either side of a refactoring; `frozen_teacher` and `enter` are the two
-places to adapt.
+is one here: record and compare on one machine. The script takes nothing from
+the code but names of configs and a few methods of models, so it runs on
+either side of a refactoring; `frozen_teacher`, `enter`, `build` and
+`run_config` are the places to adapt. A tensor of another name counts as equal
+if its bits are.
 """
 
 import argparse
@@ -45,6 +46,8 @@ CIFAR, DIGITS, OMNIGLOT = (3, 32, 32), (1, 8, 8), (1, 28, 28)
 BATCH, SAMPLES, CLASSES = 8, 48, 4
 #: Queues of 12 rows are full in the third step, which reads them.
 STEPS, QUEUE, NEGATIVES = 3, 12, 32
+#: Differences of a case that are listed.
+SHOWN = 12
 DIGITS_PIXELS = dict(mean=[73.2], std=[90.24])
 
 
@@ -92,219 +95,215 @@ def classifier(depth: int) -> dict:
     return dict(type='ImageClassifier', **backbone(depth), head=head)
 
 
-def encoder(depth: int, head=True, prototypes=False, dropout=0.0) -> dict:
-    head = dict(
-        type='ProjectionHead',
-        num_layers=2,
-        hidden_dim=64,
-        out_dim=32,
-        dropout=dropout,
-    ) if head else None  # fmt: skip
-    scores = dict(type='PrototypeHead', num_prototypes=16)
-    return dict(
-        type='SelfSupervisedEncoder',
-        **backbone(depth),
-        head=head,
-        prototypes=scores if prototypes else None,
-    )
+def encoder(
+    depth: int,
+    neck: str = 'pool',
+    head: bool = True,
+    prototypes: int = 0,
+    dropout: float | tuple = 0.0,
+) -> dict:
+    """A self-supervised encoder; its linear neck gives the teacher's width."""
+    cfg = dict(type='SelfSupervisedEncoder', **backbone(depth))
+    if neck == 'linear':
+        width = dict(in_channels=16, out_channels=64)
+        cfg['neck'] = dict(
+            type='LinearNeck', gap_dim=2, norm_cfg=None, **width
+        )
+    if head:
+        width = dict(num_layers=2, hidden_dim=64, out_dim=32)
+        cfg['head'] = dict(type='ProjectionHead', dropout=dropout, **width)
+    if prototypes:
+        kind = 'PrototypeHead'
+        cfg['prototypes'] = dict(type=kind, num_prototypes=prototypes)
+    return cfg
 
 
-def of_digits(student: dict | None, teacher: dict | None, **kwargs) -> dict:
-    """Settings of a leaf of ImageNet with small networks in place of its own.
-
-    Its images are digits then.
-    """
+def of_digits(student: dict, teacher: dict | None) -> dict:
+    """Settings that put networks for digits in place of large ones."""
     options = dict(
         student=student,
         teacher=teacher,
         input_size=DIGITS,
         data_preprocessor=DIGITS_PIXELS,
     )
-    return dict(image=DIGITS, options=options, **kwargs)
+    return dict(image=DIGITS, options=options)
 
 
-HEADLESS = encoder(8, head=False), encoder(14, head=False)
-PLAIN = encoder(8), encoder(14)
-SCORED = encoder(8, prototypes=True), encoder(14, prototypes=True)
-OSS = encoder(8, prototypes=True), encoder(14)
-DROPS = (
-    encoder(8, prototypes=True, dropout=(0.1, 0.05)),
-    encoder(14, dropout=(0.1, 0.05)),
+CASES: dict[str, Case] = {}
+
+
+def add(leaves: str, **settings: Any) -> None:
+    """Take leaves, by their paths, with the same settings."""
+    CASES.update({leaf: Case(leaf, **settings) for leaf in leaves.split()})
+
+
+# Every method in configs/_base_/methods/ has a leaf here.
+add("""
+    at/at_resnet56_resnet20_cifar100
+    cc/cc_resnet56_resnet20_cifar100
+    crd/crd_resnet56_resnet20_cifar100
+    crd/crd_kd_resnet56_resnet20_cifar100
+    fitnet/fitnet_resnet56_resnet20_cifar100
+    infonce/infonce_resnet32x4_resnet8x4_cifar100
+    kd/kd_resnet56_resnet20_cifar100
+    kd/kd_sinkhorn_resnet110_resnet20_cifar100
+    mcl_okd/mcl_okd_kd_branch_resnet110_resnet32_cifar100
+    nst/nst_resnet56_resnet20_cifar100
+    okddip/okddip_kd_branch_resnet110_resnet32_cifar100
+    pkt/pkt_resnet56_resnet20_cifar100
+    protocpc/protocpc_resnet56_resnet20_cifar100
+    protocpc/protocpc_crd_resnet56_resnet20_cifar100
+    protocpc/protocpc_softmax_resnet110_resnet20_cifar100
+    rkd/rkd_resnet56_resnet20_cifar100
+    sp/sp_resnet56_resnet20_cifar100
+    vid/vid_resnet56_resnet20_cifar100
+    wcord/wcord_resnet56_resnet20_cifar100
+    wcord/wcord_kd_resnet56_resnet20_cifar100
+""")
+add(
+    """
+    ab/ab_resnet56_resnet20_cifar100
+    fsp/fsp_resnet56_resnet20_cifar100
+    ft/ft_resnet56_resnet20_cifar100
+    """,
+    phases=('warmup', 'main'),
 )
-#: To the width of the teacher's feature.
-NECK = dict(
-    type='LinearNeck',
-    in_channels=16,
-    out_channels=64,
-    gap_dim=2,
-    norm_cfg=None,
+add(
+    """
+    cocord/cocord_resnet56_resnet20_cifar100
+    cocord/cocord_kd_resnet56_resnet20_cifar100
+    cocord/cocord_cls0_resnet110_resnet32_cifar100
+    cocord/cocord_slow_slow_resnet110_resnet32_cifar100
+    cocord/cocord_teacher_none_resnet110_resnet32_cifar100
+    cocord/cocord_none_teacher_resnet110_resnet32_cifar100
+    """,
+    views=2,
 )
+add(  # teachers whose feature is wider than the student's
+    'cifar10_short/cocord cocord/cocord_resnet34_resnet18_in1k',
+    views=2,
+    **of_digits(classifier(8), classifier(14)),
+)
+add(
+    """
+    quickstart/crd_kd_digits
+    wcord/wcord_digits wcord/gckt_digits wcord/lckt_digits
+    wcord/gckt_wasserstein_digits
+    """,
+    image=DIGITS,
+    few_labels=True,
+)
+add('privileged/wcord_digits', image=DIGITS, labels=2, privileged=True)
+add(
+    """
+    online_digits/baseline_branch online_digits/baseline_network
+    online_digits/cl_ilr_branch online_digits/dml_network
+    online_digits/contrast_branch online_digits/contrast_network
+    online_digits/ensemble_branch online_digits/ensemble_network
+    online_digits/mcl_okd_branch online_digits/mcl_okd_network
+    online_digits/okddip_branch online_digits/okddip_network
+    online_digits/one_branch
+    """,
+    image=DIGITS,
+)
+add(  # the preprocessor cuts the views
+    """
+    ssl_digits/compress ssl_digits/oss ssl_digits/protocpc ssl_digits/seed
+    ssl_digits/student_dino ssl_digits/student_protocpc ssl_digits/swav
+    """,
+    image=DIGITS,
+    labels=0,
+)
+ONE_VIEW = dict(labels=0)
 CROPS = dict(views=2, crops=2, labels=0)
-
-#: Every method in configs/_base_/methods/ has a leaf here, in the order of
-#: its kind: settings and the leaves that they are for.
-LEAVES = (
-    (
-        dict(),
-        """
-        at/at_resnet56_resnet20_cifar100 cc/cc_resnet56_resnet20_cifar100
-        crd/crd_resnet56_resnet20_cifar100
-        crd/crd_kd_resnet56_resnet20_cifar100
-        fitnet/fitnet_resnet56_resnet20_cifar100
-        infonce/infonce_resnet32x4_resnet8x4_cifar100
-        kd/kd_resnet56_resnet20_cifar100
-        kd/kd_sinkhorn_resnet110_resnet20_cifar100
-        nst/nst_resnet56_resnet20_cifar100 pkt/pkt_resnet56_resnet20_cifar100
-        protocpc/protocpc_resnet56_resnet20_cifar100
-        protocpc/protocpc_crd_resnet56_resnet20_cifar100
-        protocpc/protocpc_softmax_resnet110_resnet20_cifar100
-        rkd/rkd_resnet56_resnet20_cifar100 sp/sp_resnet56_resnet20_cifar100
-        vid/vid_resnet56_resnet20_cifar100
-        wcord/wcord_resnet56_resnet20_cifar100
-        wcord/wcord_kd_resnet56_resnet20_cifar100
-        mcl_okd/mcl_okd_kd_branch_resnet110_resnet32_cifar100
-        okddip/okddip_kd_branch_resnet110_resnet32_cifar100
-        """,
+add(
+    'compress/compress_1q_swav_resnet50_resnet18_in1k',
+    **of_digits(
+        encoder(8, neck='linear', head=False), encoder(14, head=False)
     ),
-    (
-        dict(phases=('warmup', 'main')),
-        """
-        ab/ab_resnet56_resnet20_cifar100 fsp/fsp_resnet56_resnet20_cifar100
-        ft/ft_resnet56_resnet20_cifar100
-        """,
-    ),
-    (
-        dict(views=2),
-        """
-        cocord/cocord_resnet56_resnet20_cifar100
-        cocord/cocord_kd_resnet56_resnet20_cifar100
-        cocord/cocord_cls0_resnet110_resnet32_cifar100
-        cocord/cocord_slow_slow_resnet110_resnet32_cifar100
-        cocord/cocord_teacher_none_resnet110_resnet32_cifar100
-        cocord/cocord_none_teacher_resnet110_resnet32_cifar100
-        """,
-    ),
-    (  # a teacher whose head has no counterpart; one direction alone
-        of_digits(classifier(8), classifier(14), views=2),
-        'cifar10_short/cocord cocord/cocord_resnet34_resnet18_in1k',
-    ),
-    (
-        dict(image=DIGITS, few_labels=True),
-        """
-        quickstart/crd_kd_digits wcord/wcord_digits wcord/gckt_digits
-        wcord/lckt_digits
-        """,
-    ),
-    (dict(image=DIGITS, labels=2, privileged=True), 'privileged/wcord_digits'),
-    (
-        dict(image=DIGITS),
-        """
-        online_digits/baseline_branch online_digits/baseline_network
-        online_digits/cl_ilr_branch online_digits/contrast_branch
-        online_digits/contrast_network online_digits/dml_network
-        online_digits/ensemble_branch online_digits/ensemble_network
-        online_digits/mcl_okd_branch online_digits/mcl_okd_network
-        online_digits/okddip_branch online_digits/okddip_network
-        online_digits/one_branch
-        """,
-    ),
-    (  # views are cut by the preprocessor
-        dict(image=DIGITS, labels=0),
-        """
-        ssl_digits/compress ssl_digits/oss ssl_digits/protocpc ssl_digits/seed
-        ssl_digits/student_dino ssl_digits/swav
-        """,
-    ),
-    (
-        of_digits(dict(HEADLESS[0], neck=NECK), HEADLESS[1], labels=0),
-        'compress/compress_1q_swav_resnet50_resnet18_in1k',
-    ),
-    (
-        of_digits(*HEADLESS, labels=0),
-        """
-        compress/compress_2q_swav_resnet50_resnet18_in1k
-        label_free/cc_swav_resnet50_resnet18_in1k
-        label_free/crd_swav_resnet50_resnet18_in1k
-        label_free/reg_mocov2_resnet50_mobilenet_v2_in1k
-        label_free/reg_bn_mocov2_resnet50_mobilenet_v2_in1k
-        """,
-    ),
-    (
-        of_digits(*PLAIN, labels=0),
-        'seed/seed_swav_resnet50_resnet18_in1k',
-    ),
-    (
-        of_digits(*PLAIN, **CROPS),
-        'seed/seed_multicrop_swav_resnet50_resnet18_in1k',
-    ),
-    (
-        of_digits(*SCORED, labels=0),
-        """
-        protocpc_ssl/protocpc_new_swav_resnet50_resnet18_in1k
-        protocpc_ssl/protocpc_swav_resnet50_resnet18_in1k
-        """,
-    ),
-    (
-        of_digits(*SCORED, **CROPS),
-        """
-        protocpc_ssl/protocpc_multicrop_dino_resnet50_resnet18_in1k
-        protocpc_ssl/protocpc_multicrop_swav_resnet50_resnet18_in1k
-        """,
-    ),
-    (
-        of_digits(DROPS[0], SCORED[1], **CROPS),
-        'oss/off_kd_drop_swav_resnet50_resnet18_130e_in1k',
-    ),
-    (
-        of_digits(*OSS, **CROPS),
-        'oss/oss_kd_resnet50_resnet18_800e_in1k',
-    ),
-    (
-        of_digits(*DROPS, **CROPS),
-        """
-        oss/oss_resnet50_resnet18_200e_in1k
-        oss/oss_kd_drop_resnet50_resnet18_800e_in1k
-        """,
-    ),
-    (
-        of_digits(SCORED[0], None, **CROPS),
-        """
-        swav/swav_resnet18_100e_in1k swav/swav_bs4096_resnet18_100e_in1k
-        dino/dino_resnet18_100e_in1k protocpc_self/protocpc_self_resnet50_in1k
-        """,
-    ),
-    (
-        of_digits(DROPS[0], None, **CROPS),
-        'swav/swav_drop_resnet18_800e_in1k',
-    ),
-    (
-        dict(image=OMNIGLOT, shot=1, query=5),
-        """
-        few_shot/mcl_okd_convnet4_omniglot_5way_1shot
-        few_shot/okddip_convnet4_omniglot_5way_1shot
-        few_shot/protonet_convnet4_omniglot_5way_1shot
-        few_shot/rkd_da_convnet4_convnet4_omniglot_5way_1shot
-        few_shot/rkd_d_convnet4_convnet4_omniglot_5way_1shot
-        """,
-    ),
-    (
-        dict(
-            image=DIGITS,
-            options=dict(
-                classifier(14),
-                type='LinearProbe',
-                checkpoint=None,
-                data_preprocessor=DIGITS_PIXELS,
-            ),
-        ),
-        'evaluation/linear_resnet18_in1k',
+    **ONE_VIEW,
+)
+add(
+    """
+    compress/compress_2q_swav_resnet50_resnet18_in1k
+    label_free/cc_swav_resnet50_resnet18_in1k
+    label_free/crd_swav_resnet50_resnet18_in1k
+    label_free/reg_mocov2_resnet50_mobilenet_v2_in1k
+    label_free/reg_bn_mocov2_resnet50_mobilenet_v2_in1k
+    """,
+    **of_digits(encoder(8, head=False), encoder(14, head=False)),
+    **ONE_VIEW,
+)
+PLAIN = of_digits(encoder(8), encoder(14))
+add('seed/seed_swav_resnet50_resnet18_in1k', **PLAIN, **ONE_VIEW)
+add('seed/seed_multicrop_swav_resnet50_resnet18_in1k', **PLAIN, **CROPS)
+SCORED = of_digits(encoder(8, prototypes=16), encoder(14, prototypes=16))
+add(
+    """
+    protocpc_ssl/protocpc_new_swav_resnet50_resnet18_in1k
+    protocpc_ssl/protocpc_swav_resnet50_resnet18_in1k
+    """,
+    **SCORED,
+    **ONE_VIEW,
+)
+add(
+    """
+    protocpc_ssl/protocpc_multicrop_dino_resnet50_resnet18_in1k
+    protocpc_ssl/protocpc_multicrop_swav_resnet50_resnet18_in1k
+    """,
+    **SCORED,
+    **CROPS,
+)
+DROP = encoder(8, prototypes=16, dropout=(0.1, 0.05))
+add(
+    'oss/off_kd_drop_swav_resnet50_resnet18_130e_in1k',
+    **of_digits(DROP, encoder(14, prototypes=16)),
+    **CROPS,
+)
+add(
+    """
+    oss/oss_resnet50_resnet18_200e_in1k
+    oss/oss_kd_drop_resnet50_resnet18_800e_in1k
+    """,
+    **of_digits(DROP, encoder(14, dropout=(0.1, 0.05))),
+    **CROPS,
+)
+add(
+    'oss/oss_kd_resnet50_resnet18_800e_in1k',
+    **of_digits(encoder(8, prototypes=16), encoder(14)),
+    **CROPS,
+)
+add('swav/swav_drop_resnet18_800e_in1k', **of_digits(DROP, None), **CROPS)
+add(
+    """
+    dino/dino_resnet18_100e_in1k protocpc_self/protocpc_self_resnet50_in1k
+    swav/swav_resnet18_100e_in1k swav/swav_bs4096_resnet18_100e_in1k
+    """,
+    **of_digits(encoder(8, prototypes=16), None),
+    **CROPS,
+)
+add(
+    """
+    few_shot/mcl_okd_convnet4_omniglot_5way_1shot
+    few_shot/okddip_convnet4_omniglot_5way_1shot
+    few_shot/protonet_convnet4_omniglot_5way_1shot
+    few_shot/rkd_da_convnet4_convnet4_omniglot_5way_1shot
+    few_shot/rkd_d_convnet4_convnet4_omniglot_5way_1shot
+    """,
+    image=OMNIGLOT,
+    shot=1,
+    query=5,
+)
+add(
+    'evaluation/linear_resnet18_in1k',
+    image=DIGITS,
+    options=dict(
+        classifier(14),
+        type='LinearProbe',
+        checkpoint=None,
+        data_preprocessor=DIGITS_PIXELS,
     ),
 )
-CASES = {
-    leaf: Case(leaf, **settings)
-    for settings, leaves in LEAVES
-    for leaf in leaves.split()
-}
 
 
 # One case ------------------------------------------------------------------
@@ -406,9 +405,9 @@ def state(model: nn.Module | None) -> dict[str, Tensor]:
 def prepare(case: Case, model: nn.Module, teacher: nn.Module | None) -> None:
     """Bring a new model to where recording begins.
 
-    Banks get their length. The teacher's batch norms get statistics: without
-    them its maps would be so large that the student's loss, in the sum, had
-    no bit left.
+    Banks get their length, and the teacher's batch norms the statistics of a
+    batch: a random teacher's maps grow from layer to layer without them, and
+    its loss swamps every other in the sum.
     """
     if hasattr(model, 'learn_dataset'):
         labels = None
@@ -485,7 +484,7 @@ def run_config(name: str) -> Config:
         cfg.train_cfg.max_epochs = 2
     else:
         cfg.train_cfg.update(max_iters=28, val_interval=28)
-    for part in each_dict(cfg._cfg_dict):
+    for part in each_dict([cfg[key] for key in cfg]):
         if part.get('queue_size'):
             part['queue_size'] = 256
         if part.get('type') == 'QueueHook':
@@ -600,14 +599,18 @@ def chosen(words: list[str]) -> dict:
     }
     for name in RUNS:
         every[f'run/{name}'] = functools.partial(train, name)
-    return {
+    wanted = {
         name: function
         for name, function in every.items()
         if not words or any(word in name for word in words)
     }
+    if not wanted:
+        raise SystemExit(f'no case has any of {words} in its name')
+    return wanted
 
 
 def setting() -> dict[str, str]:
+    """What bits depend on besides the code."""
     return dict(
         torch=str(torch.__version__),
         cpu=torch.backends.cpu.get_cpu_capability(),
@@ -615,6 +618,7 @@ def setting() -> dict[str, str]:
 
 
 def record(path: Path, words: list[str]) -> int:
+    """Write the numbers of the present code; 0, as nothing can differ."""
     results = {}
     for name, function in chosen(words).items():
         begin = time.perf_counter()
@@ -626,7 +630,8 @@ def record(path: Path, words: list[str]) -> int:
 
 
 def compare(path: Path, words: list[str]) -> int:
-    old = torch.load(path, weights_only=True)
+    """Print what is not as recorded; 1 if anything is not."""
+    old = torch.load(path, weights_only=True, mmap=True)
     if old['setting'] != setting():
         print(f'recorded with {old["setting"]}, this is {setting()}')
     failed = []
@@ -650,9 +655,10 @@ def compare(path: Path, words: list[str]) -> int:
             + ('differs' if found else 'equal'),
             flush=True,
         )
-        print(*(f'          {line}' for line in found), sep='\n', end='')
-        for was, now in renamed.items():
-            print(f'          {was} is now {now}')
+        names = [f'{was} is now {now}' for was, now in renamed.items()]
+        more = [f'and {len(found) - SHOWN} more'] if found[SHOWN:] else []
+        for line in found[:SHOWN] + more + names:
+            print(f'          {line}')
         if found:
             failed.append(name)
     print(f'{len(failed)} differ: {", ".join(failed)}' if failed else 'equal')
