@@ -142,8 +142,8 @@ def small(cfg: Config, work_dir, canvas: Path) -> Config:
     for memory in cfg.model.get('memories', {}).values():
         memory.size = 16
         # A loss against an empty queue teaches nothing.
-        cfg.custom_hooks.append(dict(type='QueueHook'))
-    for hook in cfg.custom_hooks:
+        cfg.default_hooks.setdefault('queue', dict(type='QueueHook'))
+    for hook in filter(None, cfg.default_hooks.values()):
         if hook['type'] == 'QueueHook':
             hook.update(start_epoch=0, prefill=16)
         if hook['type'] == 'KNNHook':
@@ -289,7 +289,7 @@ def test_transfers(leaf, canvas):
     metric = METRICS.build(metric_on_canvas(cfg['val_evaluator'], canvas))
     metric.dataset_meta = metainfo
     metric.process(data, [sample.to_dict() for sample in found])
-    (export,) = [h for h in cfg['custom_hooks'] if 'Export' in h['type']]
+    export = cfg['default_hooks']['export_student']
     assert export['metric'] in metric.evaluate(len(found))
 
 
@@ -397,9 +397,8 @@ def test_swav_at_4096_has_the_rates_of_its_code(iters):
     cfg = Config.fromfile(CONFIGS / 'swav/swav_bs4096_resnet18_100e_in1k.py')
     assert cfg.train_dataloader.batch_size == 4096
     assert not cfg.model.queue_size
-    (freeze,) = [h for h in cfg.custom_hooks if h.type == 'FreezeHook']
-    assert freeze.iters == 313
-    assert not [h for h in cfg.custom_hooks if h.type == 'QueueHook']
+    assert cfg.default_hooks.freeze_prototypes.iters == 313
+    assert cfg.default_hooks.queue is None
     progress = np.arange(90 * iters) / (90 * iters)
     cosine = 0.0048 + (4.8 - 0.0048) * (1 + np.cos(np.pi * progress)) / 2
     expected = [*np.linspace(0.3, 4.8, 10 * iters), *cosine]

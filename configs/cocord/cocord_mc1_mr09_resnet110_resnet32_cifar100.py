@@ -6,7 +6,8 @@ _base_ = [
     '../_base_/runtime.py',
 ]
 model = _base_.method
-custom_hooks = [*_base_.custom_hooks, *_base_.method_hooks]
+default_hooks = _base_.method_hooks
 # Table 6: m_c of the teacher's head, m_r of the slow student and its head.
-custom_hooks[-1]['momentum'] = 1
-custom_hooks[-2]['momentum'] = custom_hooks[-3]['momentum'] = 0.9
+default_hooks['teacher_head']['momentum'] = 1
+default_hooks['slow_student']['momentum'] = 0.9
+default_hooks['slow_head']['momentum'] = 0.9

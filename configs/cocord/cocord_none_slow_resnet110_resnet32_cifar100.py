@@ -6,7 +6,7 @@ _base_ = [
     '../_base_/runtime.py',
 ]
 model = _base_.method
-custom_hooks = [*_base_.custom_hooks, *_base_.method_hooks]
+default_hooks = _base_.method_hooks
 # Table 7, lambda_ctr = 0: nothing is contrasted.
 model['contrastive_encoder'] = None
 model['cognate_encoder'] = 'slow_student'

@@ -6,7 +6,7 @@ _base_ = [
     '../_base_/runtime.py',
 ]
 model = _base_.method
-custom_hooks = [*_base_.custom_hooks, *_base_.method_hooks]
+default_hooks = _base_.method_hooks
 # Option F of Table 5: no contrastive encoder. The cognate encoder, the slow
 # student, fills the dictionary and gives the positives, too.
 model['contrastive_encoder'] = 'slow_student'

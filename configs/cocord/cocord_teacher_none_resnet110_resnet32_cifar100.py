@@ -6,7 +6,7 @@ _base_ = [
     '../_base_/runtime.py',
 ]
 model = _base_.method
-custom_hooks = [*_base_.custom_hooks, *_base_.method_hooks]
+default_hooks = _base_.method_hooks
 # Option E of Table 5, lambda_pred = 0 of Table 7: nothing is predicted.
 model['contrastive_encoder'] = 'teacher'
 model['cognate_encoder'] = None

@@ -6,7 +6,7 @@ _base_ = [
     '../_base_/runtime.py',
 ]
 model = _base_.method
-custom_hooks = [*_base_.custom_hooks, *_base_.method_hooks]
+default_hooks = _base_.method_hooks
 # Table 5: who fills the dictionary, and who is predicted.
 model['contrastive_encoder'] = 'teacher'
 model['cognate_encoder'] = 'teacher'

@@ -10,4 +10,4 @@ dropout = (0.2, 0.05)
 model = _base_.method
 model['student']['head']['dropout'] = dropout
 model['teacher']['head']['dropout'] = dropout
-custom_hooks = [*_base_.custom_hooks, *_base_.method_hooks]
+default_hooks = _base_.method_hooks

@@ -8,4 +8,4 @@ _base_ = [
 ]
 model = _base_.method
 model['losses']['protocpc']['prior_momentum'] = 0.99
-custom_hooks = [*_base_.custom_hooks, *_base_.method_hooks]
+default_hooks = _base_.method_hooks
