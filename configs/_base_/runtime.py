@@ -17,12 +17,11 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     finite_loss=dict(type='FiniteLossHook'),
     visualization=dict(type='VisualizationHook', enable=False),
+    resume_state=dict(type='ResumeStateHook'),
+    teacher_check=dict(type='TeacherCheckHook'),
+    export_student=dict(type='ExportStudentHook'),
 )
-custom_hooks = [
-    dict(type='ResumeStateHook'),
-    dict(type='TeacherCheckHook'),
-    dict(type='ExportStudentHook'),
-]
+custom_hooks = []  # the user's own; ours stand above, by name
 
 env_cfg = dict(
     cudnn_benchmark=False,

@@ -7,9 +7,7 @@ default_hooks = dict(
     visualization=dict(
         _delete_=True, type='TransferVisualizationHook', enable=False
     ),
+    teacher_check=None,
+    export_student=dict(metric='coco/bbox_AP50'),
 )
-custom_hooks = [
-    dict(type='ResumeStateHook'),
-    dict(type='ExportStudentHook', metric='coco/bbox_AP50'),
-]
 log_processor = dict(by_epoch=False)

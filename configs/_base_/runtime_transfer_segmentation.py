@@ -1,6 +1,3 @@
 # As runtime_transfer.py, for segmentors.
 _base_ = './runtime_transfer.py'
-custom_hooks = [
-    dict(type='ResumeStateHook'),
-    dict(type='ExportStudentHook', metric='seg/mIoU'),
-]
+default_hooks = dict(export_student=dict(metric='seg/mIoU'))

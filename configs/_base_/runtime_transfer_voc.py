@@ -1,6 +1,3 @@
 # As runtime_transfer.py, for VOC's measure.
 _base_ = './runtime_transfer.py'
-custom_hooks = [
-    dict(type='ResumeStateHook'),
-    dict(type='ExportStudentHook', metric='voc/AP50'),
-]
+default_hooks = dict(export_student=dict(metric='voc/AP50'))

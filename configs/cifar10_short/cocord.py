@@ -7,4 +7,4 @@ _base_ = [
 ]
 model = _base_.method
 data_preprocessor = dict(num_views=2)
-custom_hooks = [*_base_.custom_hooks, *_base_.method_hooks]
+default_hooks = _base_.method_hooks

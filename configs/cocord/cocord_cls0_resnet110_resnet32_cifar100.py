@@ -6,9 +6,8 @@ _base_ = [
     '../_base_/runtime.py',
 ]
 model = _base_.method
-custom_hooks = [*_base_.custom_hooks, *_base_.method_hooks]
 # Table 7, lambda_cls = 0: the classifier, as it was drawn, learns nothing, so
 # its accuracy chooses no checkpoint; configs/evaluation has a linear probe.
 model['task_weight'] = 0.0
-default_hooks = dict(checkpoint=dict(save_best=None))
+default_hooks = dict(**_base_.method_hooks, checkpoint=dict(save_best=None))
 find_unused_parameters = True

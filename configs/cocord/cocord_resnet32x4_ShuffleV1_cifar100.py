@@ -6,5 +6,5 @@ _base_ = [
     '../_base_/runtime.py',
 ]
 model = _base_.method
-custom_hooks = [*_base_.custom_hooks, *_base_.method_hooks]
+default_hooks = _base_.method_hooks
 optim_wrapper = dict(optimizer=dict(lr=0.01))

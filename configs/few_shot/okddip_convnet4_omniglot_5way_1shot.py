@@ -12,4 +12,4 @@ model = dict(
         head=dict(num_classes=_base_.data_preprocessor.num_classes),
     ),
 )
-custom_hooks = [*_base_.custom_hooks, *_base_.method_hooks]
+default_hooks = _base_.method_hooks

@@ -6,7 +6,4 @@ _base_ = [
     '../_base_/runtime.py',
 ]
 model = _base_.method
-custom_hooks = [
-    *_base_.custom_hooks,
-    dict(type='QueueHook', prefill=2048),
-]
+default_hooks = dict(queue=dict(type='QueueHook', prefill=2048))

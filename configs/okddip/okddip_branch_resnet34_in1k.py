@@ -6,4 +6,4 @@ _base_ = [
     '../_base_/runtime.py',
 ]
 model = dict(**_base_.method, mode='branch', cut=3)
-custom_hooks = [*_base_.custom_hooks, *_base_.method_hooks]
+default_hooks = _base_.method_hooks

@@ -6,6 +6,7 @@ _base_ = [
     '../_base_/runtime_ssl.py',
 ]
 model = _base_.method
-custom_hooks = [*_base_.custom_hooks, *_base_.method_hooks]
 # All are kept: Fig. 3 probes those of epochs 200 and 400.
-default_hooks = dict(checkpoint=dict(interval=25, max_keep_ckpts=-1))
+default_hooks = dict(
+    **_base_.method_hooks, checkpoint=dict(interval=25, max_keep_ckpts=-1)
+)

@@ -8,4 +8,4 @@ _base_ = [
 model = _base_.method
 # ProtoCPC, A.3.3. On one GPU; with W processes divide by W.
 train_dataloader = dict(batch_size=512)
-custom_hooks = [*_base_.custom_hooks, *_base_.method_hooks]
+default_hooks = _base_.method_hooks

@@ -12,4 +12,4 @@ model = dict(
 )
 # ProtoCPC, A.3.3. On one GPU; with W processes divide by W.
 train_dataloader = dict(batch_size=512)
-custom_hooks = [*_base_.custom_hooks, *_base_.method_hooks]
+default_hooks = _base_.method_hooks

@@ -13,14 +13,13 @@ model = dict(
     feature_classifier=dict(type='FeatureClassifier'),
     queue_size=512,
 )
-custom_hooks = [
-    *_base_.custom_hooks,
-    dict(type='QueueHook', start_epoch=5),
-    dict(
+default_hooks = dict(
+    queue=dict(type='QueueHook', start_epoch=5),
+    knn_teacher=dict(
         type='KNNHook',
         part='teacher',
         interval=10,
         k=(20,),
         bank_dataloader=_base_.val_cfg.bank_dataloader,
     ),
-]
+)

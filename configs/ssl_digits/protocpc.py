@@ -18,12 +18,11 @@ model = dict(
         )
     ),
 )
-custom_hooks = [
-    *_base_.custom_hooks,
-    dict(
+default_hooks = dict(
+    teacher_prototypes=dict(
         type='MomentumUpdateHook',
         source='student.prototypes',
         target='teacher_prototypes',
         momentum=0.0,
     ),
-]
+)

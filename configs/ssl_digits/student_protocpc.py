@@ -10,9 +10,8 @@ model = dict(
     student=_base_.student,
     losses=dict(protocpc=dict(type='ProtoCPCLoss')),
 )
-custom_hooks = [
-    *_base_.custom_hooks,
-    dict(
+default_hooks = dict(
+    teacher=dict(
         type='MomentumUpdateHook',
         source='student',
         target='teacher',
@@ -20,5 +19,7 @@ custom_hooks = [
         end_momentum=1.0,
         schedule='cosine',
     ),
-    dict(type='FreezeHook', module='student.prototypes', epochs=1),
-]
+    freeze_prototypes=dict(
+        type='FreezeHook', module='student.prototypes', epochs=1
+    ),
+)

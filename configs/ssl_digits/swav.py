@@ -12,7 +12,6 @@ model = dict(
     dropout_views=False,
     queue_size=512,
 )
-custom_hooks = [
-    *_base_.custom_hooks,
-    dict(type='QueueHook', start_epoch=5),
-]
+default_hooks = dict(
+    queue=dict(type='QueueHook', start_epoch=5),
+)

@@ -6,6 +6,6 @@ _base_ = [
     '../_base_/runtime_ssl.py',
 ]
 model = _base_.method
-custom_hooks = [*_base_.custom_hooks, *_base_.method_hooks]
+default_hooks = _base_.method_hooks
 # On one GPU; with W processes divide by W.
 train_dataloader = dict(batch_size=4096)

@@ -65,7 +65,7 @@ def test_our_own_configs_are_harmless():
     for path in ('crd/crd_resnet32x4_resnet8x4_cifar100.py',
                  'ssl_alone/mocov2_resnet18_800e_in1k.py',
                  'oss/oss_resnet50_resnet18_800e_in1k.py',
-                 'evaluation/finetune_1pct_deit_small_in1k.py'):  # fmt: skip
+                 'evaluation/linear_deit_small_in1k.py'):  # fmt: skip
         given = Config.fromfile(CONFIGS / path)
         read = config_from_text(given.pretty_text, path)
         assert read.to_dict() == Config(given.to_dict()).to_dict()

@@ -103,8 +103,10 @@ def prepare(name):
     return MODELS.build({'type': 'ClsDataPreprocessor', **cfg})
 
 
-@pytest.mark.parametrize('way', ['', '_batched'])
-@pytest.mark.parametrize('name', WRITERS)
+@pytest.mark.parametrize(
+    'name, way',
+    [('cifar10', '_batched'), ('cifar100', '_batched'), ('cifar100', '')],
+)
 def test_cifar(name, way, tmp_path, monkeypatch):
     files, parts, key = WRITERS[name](tmp_path, monkeypatch)
     classes = dict(cifar10=CIFAR10, cifar100=CIFAR100)[name].METAINFO
@@ -131,7 +133,8 @@ def test_cifar(name, way, tmp_path, monkeypatch):
             if split == 'train' and not way:  # crops were made already
                 assert got.shape[1:] == (3, 32, 32)
                 continue
-            cfg = Config.fromfile(CONFIGS / f'{name}.py').data_preprocessor
+            cfg = Config.fromfile(CONFIGS / f'{name}{way}.py')
+            cfg = cfg.data_preprocessor
             mean, std = (
                 torch.tensor(cfg[key]).view(3, 1, 1) for key in ('mean', 'std')
             )
@@ -140,8 +143,10 @@ def test_cifar(name, way, tmp_path, monkeypatch):
         assert split == 'train' or seen == sorted(seen)
 
 
-@pytest.mark.parametrize('way', ['', '_batched'])
-@pytest.mark.parametrize('name', WRITERS)
+@pytest.mark.parametrize(
+    'name, way',
+    [('cifar10', '_batched'), ('cifar100', '_batched'), ('cifar100', '')],
+)
 def test_damaged_cifar(name, way, tmp_path, monkeypatch):
     """MMPretrain compares hashes, and says which class and folder it is."""
     WRITERS[name](tmp_path, monkeypatch)

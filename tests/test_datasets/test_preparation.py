@@ -139,7 +139,6 @@ IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
         ('cifar100_batched.py', CIFAR100),
         ('stl10_32.py', CIFAR100),
         ('tiny_imagenet_32.py', CIFAR100),
-        ('cifar10.py', CIFAR10),
         ('cifar10_batched.py', CIFAR10),
         ('imagenet.py', IMAGENET),
         ('folder32.py', IMAGENET),

@@ -1,14 +1,12 @@
 """Views drawn on the device are those of the per-image pipeline."""
 
 from functools import partial
-from pathlib import Path
 
 import mmcv
 import numpy as np
 import pytest
 import torch
 from helpers import digits_config, tiny_classifier
-from mmengine.config import Config
 from mmpretrain.datasets.transforms import RandomResizedCrop
 from scipy.stats import ks_2samp, kstest
 from torch._subclasses.fake_tensor import (
@@ -32,7 +30,6 @@ from mmdistill.models.preprocessors.batch_ops import (
 from mmdistill.registry import MODELS, TRANSFORMS
 from mmdistill.structures import BatchedSamples
 
-BASES = Path(__file__).parents[2] / 'configs/_base_/datasets'
 STATISTICS = dict(mean=[129.3, 124.1, 112.4], std=[68.2, 65.4, 70.4])
 EVERYTHING = dict(
     brightness=0.4,
@@ -394,23 +391,6 @@ def test_handed_through_to_distillers(make):
         wrapped(listed, True)
     with pytest.raises(ValueError, match='draws at random'):
         PairPreprocessor(single, build('ClsData'))
-
-
-@pytest.mark.parametrize('name', ['cifar10', 'cifar100'])
-def test_two_views_configs_differ_in_the_way_only(name):
-    single = Config.fromfile(BASES / f'{name}_batched.py')
-    double = Config.fromfile(BASES / f'{name}_two_views_batched.py')
-    assert double.data_preprocessor.pop('num_views') == 2
-    for key in single:
-        assert single[key] == double[key]
-    per_image = BASES / f'{name}_two_views.py'
-    if per_image.exists():
-        view = Config.fromfile(per_image).train_pipeline[0]
-        (crop, flip), number = view.transforms[0], view.num_views
-        assert (
-            number == [2] and flip.prob == single.data_preprocessor.flip_prob
-        )
-        assert crop.padding == single.data_preprocessor.crop_padding
 
 
 def test_cocord_runs_on_whole_batches(tmp_path):

@@ -37,7 +37,7 @@ def alone(config, part, state):
     cfg.model = cfg[part].copy()
     cfg.model.data_preprocessor = dict(mean=[73.2], std=[90.24])
     cfg.update(work_dir='alone', train_dataloader=None, train_cfg=None,
-               optim_wrapper=None, param_scheduler=None, custom_hooks=[],
+               optim_wrapper=None, param_scheduler=None, default_hooks={},
                experiment_name='alone', log_level='WARNING')  # fmt: skip
     runner = DistillRunner.from_cfg(cfg)
     runner.model.load_state_dict(state)
@@ -81,9 +81,7 @@ def test_a_teacher_that_learnt(main, knn, name, network):
     with pytest.raises(CheckpointError, match=r'test_cfg.part.*full checkp'):
         knn(config, 'run/student.pth', *TEACHER)
     Path('encoder.py').write_text(
-        f"_base_ = ['{config}']\n"
-        'model = dict(_base_.student, _delete_=True)\n'
-        'custom_hooks = []\n'
+        f"_base_ = ['{config}']\nmodel = dict(_base_.student, _delete_=True)\n"
     )
     with pytest.raises(ValueError, match=r"test_cfg.part='teacher'.*Encoder"):
         knn('encoder.py', 'run/student.pth', *TEACHER)

@@ -20,8 +20,6 @@ PATHS = {'per image': '', 'batched': '_batched'}
 
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--dataset', choices=['cifar10', 'cifar100'],
-                        default='cifar100')  # fmt: skip
     parser.add_argument('--data-root', help='folder with the real images')
     parser.add_argument('--images', type=int, default=20000)
     parser.add_argument('--batch-size', type=int, default=64)
@@ -64,7 +62,7 @@ def make_path(args, name: str, workers: int):
     from mmdistill.engine.runner import DistillRunner
     from mmdistill.registry import MODELS
 
-    cfg = Config.fromfile(CONFIGS / f'{args.dataset}{PATHS[name]}.py')
+    cfg = Config.fromfile(CONFIGS / f'cifar100{PATHS[name]}.py')
     loader = cfg.train_dataloader
     inner = loader.dataset.get('dataset', loader.dataset)
     if args.data_root:

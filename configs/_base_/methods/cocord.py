@@ -14,23 +14,23 @@ method = dict(
     cognate_encoder='slow_student',
 )
 # m_r = 0.9 and m_c = 0.999; Table 6 has a grid of both.
-method_hooks = [
-    dict(
+method_hooks = dict(
+    slow_student=dict(
         type='MomentumUpdateHook',
         source='student',
         target='slow_student',
         momentum=0.9,
     ),
-    dict(
+    slow_head=dict(
         type='MomentumUpdateHook',
         source='student_head',
         target='slow_head',
         momentum=0.9,
     ),
-    dict(
+    teacher_head=dict(
         type='MomentumUpdateHook',
         source='student_head',
         target='teacher_head',
         momentum=0.999,
     ),
-]
+)

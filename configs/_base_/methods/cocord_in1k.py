@@ -14,23 +14,23 @@ method = dict(
     cognate_encoder='slow_student',
 )
 # m_r = m_c = 0.999.
-method_hooks = [
-    dict(
+method_hooks = dict(
+    slow_student=dict(
         type='MomentumUpdateHook',
         source='student',
         target='slow_student',
         momentum=0.999,
     ),
-    dict(
+    slow_head=dict(
         type='MomentumUpdateHook',
         source='student_head',
         target='slow_head',
         momentum=0.999,
     ),
-    dict(
+    teacher_head=dict(
         type='MomentumUpdateHook',
         source='student_head',
         target='teacher_head',
         momentum=0.999,
     ),
-]
+)

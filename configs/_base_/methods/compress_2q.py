@@ -16,11 +16,11 @@ method = dict(
     ),
     memory_encoder='slow_student',
 )
-method_hooks = [
-    dict(
+method_hooks = dict(
+    slow_student=dict(
         type='MomentumUpdateHook',
         source='student',
         target='slow_student',
         momentum=0.999,
     )
-]
+)

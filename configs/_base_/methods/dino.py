@@ -11,8 +11,8 @@ method = dict(
         )
     )
 )
-method_hooks = [
-    dict(
+method_hooks = dict(
+    teacher=dict(
         type='MomentumUpdateHook',
         source='student',
         target='teacher',
@@ -20,6 +20,8 @@ method_hooks = [
         end_momentum=1.0,
         schedule='cosine',
     ),
-    dict(type='FreezeHook', module='student.prototypes', epochs=1),
-]
+    freeze_prototypes=dict(
+        type='FreezeHook', module='student.prototypes', epochs=1
+    ),
+)
 sync_bn = 'torch'

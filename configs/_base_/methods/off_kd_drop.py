@@ -14,7 +14,9 @@ method = dict(
         )
     ),
 )
-method_hooks = [
-    dict(type='FreezeHook', module='student.prototypes', iters=5005)
-]
+method_hooks = dict(
+    freeze_prototypes=dict(
+        type='FreezeHook', module='student.prototypes', iters=5005
+    )
+)
 sync_bn = 'torch'

@@ -8,11 +8,11 @@ method = dict(
     ),
 )
 # The weight of the loss grows for 80 epochs, as in the authors' code.
-method_hooks = [
-    dict(
+method_hooks = dict(
+    ramp_up=dict(
         type='RampUpHook',
         attribute='losses.okddip.loss_weight',
         end=1.0,
         epochs=80,
     )
-]
+)

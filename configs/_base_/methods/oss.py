@@ -19,8 +19,10 @@ method = dict(
     ),
     queue_size=3840,
 )
-method_hooks = [
-    dict(type='FreezeHook', module='student.prototypes', iters=5005),
-    dict(type='QueueHook', start_epoch=15),
-]
+method_hooks = dict(
+    freeze_prototypes=dict(
+        type='FreezeHook', module='student.prototypes', iters=5005
+    ),
+    queue=dict(type='QueueHook', start_epoch=15),
+)
 sync_bn = 'torch'

@@ -15,11 +15,11 @@ method = dict(
         )
     ),
 )
-method_hooks = [
-    dict(
+method_hooks = dict(
+    teacher_prototypes=dict(
         type='MomentumUpdateHook',
         source='student.prototypes',
         target='teacher_prototypes',
         momentum=0.0,
     )
-]
+)

@@ -2,6 +2,4 @@
 # frozen for 313 iterations.
 _base_ = './swav.py'
 method = dict(queue_size=0)
-method_hooks = [
-    dict(type='FreezeHook', module='student.prototypes', iters=313)
-]
+method_hooks = dict(freeze_prototypes=dict(iters=313), queue=None)

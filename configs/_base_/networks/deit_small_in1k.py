@@ -1,16 +1,8 @@
 # A DeiT-S/16, trained without labels, and a classifier for ImageNet.
-backbone = dict(
-    type='VisionTransformer',
-    arch=dict(
-        embed_dims=384,
-        num_layers=12,
-        num_heads=6,
-        feedforward_channels=1536,
-    ),
-    img_size=224,
-    patch_size=16,
-    out_type='cls_token',
-)
+_base_ = []  # lets MMEngine import
+from mmdistill.models.encoders import dino_deit_small
+
+backbone = dino_deit_small()['backbone']
 neck = None
 model = dict(
     type='TransferClassifier',

@@ -1,18 +1,10 @@
 # DeiT-S/16 for self-distillation (ProtoCPC, A.4): a 3-layer head, 65536
 # prototypes. Its widths, the start of its weights and the DropPath, which only
 # the student has, are DINO's.
-backbone = dict(
-    type='VisionTransformer',
-    arch=dict(
-        embed_dims=384,
-        num_layers=12,
-        num_heads=6,
-        feedforward_channels=1536,
-    ),
-    img_size=224,
-    patch_size=16,
-    out_type='cls_token',
-)
+_base_ = []  # lets MMEngine import
+from mmdistill.models.encoders import dino_deit_small
+
+backbone = dino_deit_small()['backbone']
 teacher = dict(
     type='SelfSupervisedEncoder',
     backbone=backbone,

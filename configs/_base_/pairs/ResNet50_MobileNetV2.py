@@ -1,23 +1,9 @@
 # ResNet50 teaches MobileNetV2 on CIFAR-100 (ProtoCPC and CoCoRD, Table 2).
-teacher = dict(
-    type='ImageClassifier',
-    backbone=dict(type='CIFARBottleneckResNet', blocks=(3, 4, 6, 3)),
-    neck=dict(type='GlobalAveragePooling'),
-    head=dict(
-        type='LinearClsHead', num_classes=100, in_channels=2048, init_cfg=None
-    ),
-)
-student = dict(
-    type='ImageClassifier',
-    backbone=dict(type='CIFARMobileNetV2', widen_factor=0.5),
-    neck=dict(type='GlobalAveragePooling'),
-    head=dict(
-        type='LinearClsHead',
-        num_classes=100,
-        in_channels=1280,
-        init_cfg=dict(type='Normal', layer='Linear', std=0.01),
-    ),
-)
+_base_ = []  # lets MMEngine import
+from mmdistill.models.backbones import cifar_classifier
+
+teacher = cifar_classifier('ResNet50')
+student = cifar_classifier('MobileNetV2')
 model = dict(
     type='OfflineDistiller',
     student=student,

@@ -1,50 +1,16 @@
 # A DeiT-S/16 of DINO teaches a ResNet-18 without labels. The student's head is
 # the teacher's with BatchNorm; K = 65536 (ProtoCPC, A.3.2).
-teacher = dict(
-    type='SelfSupervisedEncoder',
-    data_preprocessor=dict(
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        to_rgb=True,
-    ),
-    backbone=dict(
-        type='VisionTransformer',
-        arch=dict(
-            embed_dims=384,
-            num_layers=12,
-            num_heads=6,
-            feedforward_channels=1536,
-        ),
-        img_size=224,
-        patch_size=16,
-        out_type='cls_token',
-    ),
-    neck=None,
-    head=dict(
-        type='ProjectionHead',
-        bias=True,
-        normalize=True,
-        hidden_dim=2048,
-        out_dim=256,
-        num_layers=3,
-        batch_norm=False,
-        activation='GELU',
-    ),
-    prototypes=dict(type='PrototypeHead', num_prototypes=65536),
-)
+_base_ = []  # lets MMEngine import
+from mmdistill.models.encoders import dino_deit_small
+
+teacher = dino_deit_small()
+head = dict(teacher['head'], batch_norm=True)
+del head['bias']  # there is none before BatchNorm
 student = dict(
     type='SelfSupervisedEncoder',
     backbone=dict(type='ResNet', depth=18),
     neck=dict(type='GlobalAveragePooling'),
-    head=dict(
-        type='ProjectionHead',
-        normalize=True,
-        hidden_dim=2048,
-        out_dim=256,
-        num_layers=3,
-        batch_norm=True,
-        activation='GELU',
-    ),
+    head=head,
     prototypes=dict(type='PrototypeHead', num_prototypes=65536),
 )
 model = dict(

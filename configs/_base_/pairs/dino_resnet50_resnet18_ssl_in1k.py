@@ -3,42 +3,17 @@
 # lengths. The student's head is the teacher's (ProtoCPC, A.3.2), whose K is
 # 65536: with the teacher's own prototypes (Table 9) it has to be the file's,
 # so it is 60000 throughout.
-teacher = dict(
-    type='SelfSupervisedEncoder',
-    data_preprocessor=dict(
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        to_rgb=True,
-    ),
-    backbone=dict(type='ResNet', depth=50),
-    neck=dict(type='GlobalAveragePooling'),
-    head=dict(
-        type='ProjectionHead',
-        bias=True,
-        normalize=True,
-        hidden_dim=4096,
-        out_dim=256,
-        num_layers=2,
-        batch_norm=True,
-        activation='GELU',
-    ),
-    prototypes=dict(
-        type='PrototypeHead', num_prototypes=60000, weight_norm=True
-    ),
-)
+_base_ = []  # lets MMEngine import
+from mmdistill.models.encoders import dino_resnet50
+
+teacher = dino_resnet50()
+head = dict(teacher['head'])
+del head['bias']  # there is none before BatchNorm
 student = dict(
     type='SelfSupervisedEncoder',
     backbone=dict(type='ResNet', depth=18),
     neck=dict(type='GlobalAveragePooling'),
-    head=dict(
-        type='ProjectionHead',
-        normalize=True,
-        hidden_dim=4096,
-        out_dim=256,
-        num_layers=2,
-        batch_norm=True,
-        activation='GELU',
-    ),
+    head=head,
     prototypes=dict(type='PrototypeHead', num_prototypes=60000),
 )
 model = dict(

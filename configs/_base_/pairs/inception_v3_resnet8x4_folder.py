@@ -1,18 +1,14 @@
 # Inception-v3 teaches resnet8x4 (WCoRD, supplement, B.2): two classes, images
 # of 299 and of 32 pixels. Inception-v3 holds its classifier in the backbone.
+_base_ = []  # lets MMEngine import
+from mmdistill.models.backbones import cifar_classifier
+
 teacher = dict(
     type='ImageClassifier',
     backbone=dict(type='InceptionV3', num_classes=2),
     head=dict(type='ClsHead'),
 )
-student = dict(
-    type='ImageClassifier',
-    backbone=dict(type='CIFARResNet', depth=8, widths=(32, 64, 128, 256)),
-    neck=dict(type='GlobalAveragePooling'),
-    head=dict(
-        type='LinearClsHead', num_classes=2, in_channels=256, init_cfg=None
-    ),
-)
+student = cifar_classifier('resnet8x4', num_classes=2)
 model = dict(
     type='OfflineDistiller',
     student=student,

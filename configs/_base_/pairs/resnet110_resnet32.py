@@ -1,20 +1,9 @@
 # resnet110 teaches resnet32 on CIFAR-100 (ProtoCPC and CoCoRD, Table 1).
-teacher = dict(
-    type='ImageClassifier',
-    backbone=dict(type='CIFARResNet', depth=110, widths=(16, 16, 32, 64)),
-    neck=dict(type='GlobalAveragePooling'),
-    head=dict(
-        type='LinearClsHead', num_classes=100, in_channels=64, init_cfg=None
-    ),
-)
-student = dict(
-    type='ImageClassifier',
-    backbone=dict(type='CIFARResNet', depth=32, widths=(16, 16, 32, 64)),
-    neck=dict(type='GlobalAveragePooling'),
-    head=dict(
-        type='LinearClsHead', num_classes=100, in_channels=64, init_cfg=None
-    ),
-)
+_base_ = []  # lets MMEngine import
+from mmdistill.models.backbones import cifar_classifier
+
+teacher = cifar_classifier('resnet110')
+student = cifar_classifier('resnet32')
 model = dict(
     type='OfflineDistiller',
     student=student,

@@ -1,20 +1,9 @@
 # resnet32x4 teaches ShuffleV1 on CIFAR-100 (ProtoCPC and CoCoRD, Table 2).
-teacher = dict(
-    type='ImageClassifier',
-    backbone=dict(type='CIFARResNet', depth=32, widths=(32, 64, 128, 256)),
-    neck=dict(type='GlobalAveragePooling'),
-    head=dict(
-        type='LinearClsHead', num_classes=100, in_channels=256, init_cfg=None
-    ),
-)
-student = dict(
-    type='ImageClassifier',
-    backbone=dict(type='CIFARShuffleNetV1'),
-    neck=dict(type='GlobalAveragePooling'),
-    head=dict(
-        type='LinearClsHead', num_classes=100, in_channels=960, init_cfg=None
-    ),
-)
+_base_ = []  # lets MMEngine import
+from mmdistill.models.backbones import cifar_classifier
+
+teacher = cifar_classifier('resnet32x4')
+student = cifar_classifier('ShuffleV1')
 model = dict(
     type='OfflineDistiller',
     student=student,

@@ -1,39 +1,16 @@
 # A ResNet-50 of SwAV teaches a ResNet-18 without labels. The student's head is
 # the teacher's; as many prototypes as it has (ProtoCPC, A.3.2).
-teacher = dict(
-    type='SelfSupervisedEncoder',
-    data_preprocessor=dict(
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        to_rgb=True,
-    ),
-    backbone=dict(type='ResNet', depth=50),
-    neck=dict(type='GlobalAveragePooling'),
-    head=dict(
-        type='ProjectionHead',
-        bias=True,
-        normalize=True,
-        hidden_dim=2048,
-        out_dim=128,
-        num_layers=2,
-        batch_norm=True,
-        activation='ReLU',
-    ),
-    prototypes=dict(type='PrototypeHead', num_prototypes=3000),
-)
+_base_ = []  # lets MMEngine import
+from mmdistill.models.encoders import swav_resnet50
+
+teacher = swav_resnet50()
+head = dict(teacher['head'])
+del head['bias']  # there is none before BatchNorm
 student = dict(
     type='SelfSupervisedEncoder',
     backbone=dict(type='ResNet', depth=18),
     neck=dict(type='GlobalAveragePooling'),
-    head=dict(
-        type='ProjectionHead',
-        normalize=True,
-        hidden_dim=2048,
-        out_dim=128,
-        num_layers=2,
-        batch_norm=True,
-        activation='ReLU',
-    ),
+    head=head,
     prototypes=dict(type='PrototypeHead', num_prototypes=3000),
 )
 model = dict(

@@ -22,9 +22,9 @@ class AttributeScheduleHook(Hook):
     Raises:
         ValueError: if there is no such number.
     Config:
-        custom_hooks=[dict(type='AttributeScheduleHook', start=0.04,
-                           attribute='losses.dino.teacher_temperature',
-                           end=0.07, epochs=30)]
+        default_hooks=dict(warm_up=dict(
+            type='AttributeScheduleHook', start=0.04, end=0.07, epochs=30,
+            attribute='losses.dino.teacher_temperature'))
     """
 
     def __init__(

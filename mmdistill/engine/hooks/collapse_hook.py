@@ -37,7 +37,8 @@ class CollapseMonitorHook(Hook):
             below it.
         temperature: of the prototypes' softmax.
     Config:
-        custom_hooks=[dict(type='CollapseMonitorHook', interval=100)]
+        default_hooks=dict(collapse_monitor=dict(
+            type='CollapseMonitorHook', interval=100))
     """
 
     # Before LoggerHook, which writes what is measured here.

@@ -31,7 +31,7 @@ class ExportStudentHook(Hook):
         KeyError: if validation does not give the metric.
         FloatingPointError: if the student is not finite.
     Config:
-        custom_hooks=[dict(type='ExportStudentHook')]
+        default_hooks=dict(export_student=dict(type='ExportStudentHook'))
     """
 
     # Before EMAHook, which swaps the validated weights back when it ends.

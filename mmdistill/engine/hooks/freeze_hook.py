@@ -25,8 +25,8 @@ class FreezeHook(Hook):
         ValueError: unless just one of the numbers is given, or if there is no
             such module.
     Config:
-        custom_hooks=[dict(type='FreezeHook', module='student.prototypes',
-                           epochs=1)]
+        default_hooks=dict(freeze_prototypes=dict(
+            type='FreezeHook', module='student.prototypes', epochs=1))
     """
 
     def __init__(

@@ -36,14 +36,14 @@ class KNNHook(Hook):
         ValueError: if there is nothing to classify, the run has no epochs to
             count, or the model has no such part.
     Config:
-        custom_hooks=[dict(
+        default_hooks=dict(knn=dict(
             type='KNNHook',
             interval=10,
             bank_dataloader=dict(
                 batch_size=256,
                 num_workers=8,
                 dataset=dict(type='ImageNet', data_root='data/imagenet',
-                             split='train', pipeline=test_pipeline)))]
+                             split='train', pipeline=test_pipeline))))
     """
 
     def __init__(

@@ -41,9 +41,9 @@ class MomentumUpdateHook(Hook):
         ValueError: for unknown paths or schedules, or modules whose
             parameters do not pair up.
     Config:
-        custom_hooks=[dict(type='MomentumUpdateHook', source='student',
-                           target='teacher', momentum=0.996,
-                           end_momentum=1.0, schedule='cosine')]
+        default_hooks=dict(teacher=dict(
+            type='MomentumUpdateHook', source='student', target='teacher',
+            momentum=0.996, end_momentum=1.0, schedule='cosine'))
     """
 
     priority = 'NORMAL'

@@ -23,7 +23,7 @@ class QueueHook(Hook):
         ValueError: if the model has no queue, or prefill exceeds a queue's
             size.
     Config:
-        custom_hooks=[dict(type='QueueHook', prefill=2048)]
+        default_hooks=dict(queue=dict(type='QueueHook', prefill=2048))
     """
 
     def __init__(self, start_epoch: int = 0, prefill: int = 0) -> None:

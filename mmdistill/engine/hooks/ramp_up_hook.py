@@ -27,8 +27,9 @@ class RampUpHook(AttributeScheduleHook):
     Raises:
         ValueError: if there is no such number.
     Config:
-        custom_hooks=[dict(type='RampUpHook', end=1.0, epochs=80,
-                           attribute='losses.okddip.loss_weight')]
+        default_hooks=dict(ramp_up=dict(
+            type='RampUpHook', end=1.0, epochs=80,
+            attribute='losses.okddip.loss_weight'))
     """
 
     def __init__(self, attribute: str, end: float, epochs: int) -> None:

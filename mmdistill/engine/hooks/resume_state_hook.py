@@ -26,7 +26,7 @@ class ResumeStateHook(Hook):
     training resumes anywhere.
 
     Config:
-        custom_hooks=[dict(type='ResumeStateHook')]
+        default_hooks=dict(resume_state=dict(type='ResumeStateHook'))
     """
 
     # Before CheckpointHook, which saves what was captured here.

@@ -27,7 +27,7 @@ class StrictLoadHook(Hook):
     this hook.
 
     Config:
-        custom_hooks=[dict(type='StrictLoadHook')]
+        default_hooks=dict(strict_load=dict(type='StrictLoadHook'))
     """
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:

@@ -25,7 +25,8 @@ class TeacherCheckHook(Hook):
         ValueError: if there is no frozen teacher, or no validation set with
             its images to check ``min_accuracy`` on.
     Config:
-        custom_hooks=[dict(type='TeacherCheckHook', min_accuracy=70.0)]
+        default_hooks=dict(teacher_check=dict(
+            type='TeacherCheckHook', min_accuracy=70.0))
     """
 
     metric = 'accuracy/top1'

@@ -69,7 +69,7 @@ class OSS(BaseDistiller):
     Config:
         model=dict(type='OSS', student=..., teacher=...,
                    feature_classifier=dict(type='FeatureClassifier')),
-        custom_hooks=[dict(type='QueueHook', start_epoch=15)]
+        default_hooks=dict(queue=dict(type='QueueHook', start_epoch=15))
     """
 
     #: There are no labels to learn from.

@@ -39,9 +39,9 @@ class SelfDistiller(PairDistiller):
     Config:
         model=dict(type='SelfDistiller', student=...,
                    losses=dict(dino=dict(type='DINOLoss'))),
-        custom_hooks=[dict(type='MomentumUpdateHook', source='student',
-                           target='teacher', momentum=0.996,
-                           end_momentum=1.0, schedule='cosine')]
+        default_hooks=dict(teacher=dict(
+            type='MomentumUpdateHook', source='student', target='teacher',
+            momentum=0.996, end_momentum=1.0, schedule='cosine'))
     """
 
     momentum_copies = ('teacher',)

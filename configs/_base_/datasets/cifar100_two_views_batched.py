@@ -1,3 +1,0 @@
-# CIFAR-100 in two views without waiting for data: crop and flip drawn twice.
-_base_ = './cifar100_batched.py'
-data_preprocessor = dict(num_views=2)

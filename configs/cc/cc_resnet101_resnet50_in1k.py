@@ -1,8 +1,0 @@
-_base_ = [
-    '../_base_/pairs/resnet101_resnet50_in1k.py',
-    '../_base_/methods/cc.py',
-    '../_base_/datasets/imagenet.py',
-    '../_base_/schedules/imagenet_100e.py',
-    '../_base_/runtime.py',
-]
-model = _base_.method

@@ -1,8 +1,0 @@
-_base_ = [
-    '../_base_/peers/resnet32.py',
-    '../_base_/methods/cl_ilr.py',
-    '../_base_/datasets/cifar100_peers.py',
-    '../_base_/schedules/cifar_300e.py',
-    '../_base_/runtime.py',
-]
-model = dict(**_base_.method, num_peers=3, mode='branch', cut=1)

@@ -1,9 +1,0 @@
-_base_ = [
-    '../_base_/pairs/resnet110_resnet32.py',
-    '../_base_/methods/cocord_kd.py',
-    '../_base_/datasets/cifar100_two_views.py',
-    '../_base_/schedules/cifar_240e.py',
-    '../_base_/runtime.py',
-]
-model = _base_.method
-custom_hooks = [*_base_.custom_hooks, *_base_.method_hooks]

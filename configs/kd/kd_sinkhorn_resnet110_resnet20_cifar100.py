@@ -1,8 +1,0 @@
-_base_ = [
-    '../_base_/pairs/resnet110_resnet20.py',
-    '../_base_/methods/kd_sinkhorn.py',
-    '../_base_/datasets/cifar100.py',
-    '../_base_/schedules/cifar_240e.py',
-    '../_base_/runtime.py',
-]
-model = _base_.method

@@ -1,9 +1,0 @@
-_base_ = [
-    '../_base_/pairs/resnet50_resnet18_oss_in1k.py',
-    '../_base_/methods/swav.py',
-    '../_base_/datasets/imagenet_multicrop.py',
-    '../_base_/schedules/swav_100e.py',
-    '../_base_/runtime_ssl.py',
-]
-model = _base_.method
-custom_hooks = [*_base_.custom_hooks, *_base_.method_hooks]

@@ -1,8 +1,0 @@
-_base_ = [
-    '../_base_/pairs/ResNet50_vgg8.py',
-    '../_base_/methods/wcord_kd.py',
-    '../_base_/datasets/cifar100.py',
-    '../_base_/schedules/cifar_240e.py',
-    '../_base_/runtime.py',
-]
-model = _base_.method

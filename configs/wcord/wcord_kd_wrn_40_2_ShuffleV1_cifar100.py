@@ -1,9 +1,0 @@
-_base_ = [
-    '../_base_/pairs/wrn_40_2_ShuffleV1.py',
-    '../_base_/methods/wcord_kd.py',
-    '../_base_/datasets/cifar100.py',
-    '../_base_/schedules/cifar_240e.py',
-    '../_base_/runtime.py',
-]
-model = _base_.method
-optim_wrapper = dict(optimizer=dict(lr=0.01))
