@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from pathlib import Path
@@ -14,29 +15,21 @@ import numpy as np
 import pytest
 import torch
 from mmengine.logging import MMLogger
-from yapf.yapflib import yapf_api
 
 torch.set_num_threads(1)
 
 
-def remembering(format_code):
-    """YAPF, which takes a third of a second for a config, once a config.
+def pytest_collection_finish():
+    """What was imported is no garbage: have it looked through no more.
 
-    MMEngine has it laid out again for every checkpoint and log of a run.
+    A dataset of MMEngine's collects garbage when it is built, which takes
+    half a second among all that torch, mmcv and mmpretrain have imported.
     """
-    done = {}
+    from mmdistill.utils import register_all_modules
 
-    def laid_out(text, *args, **kwargs):
-        if text not in done:
-            if len(done) > 50:
-                done.clear()
-            done[text] = format_code(text, *args, **kwargs)
-        return done[text]
-
-    return laid_out
-
-
-yapf_api.FormatCode = remembering(yapf_api.FormatCode)
+    register_all_modules()
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

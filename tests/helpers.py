@@ -172,6 +172,6 @@ def digits_config(work_dir, losses=None, **kwargs):
         randomness=dict(seed=0),
         log_level='WARNING',
     )
-    config = Config(cfg)
+    config = Config(cfg, format_python_code=False)
     config.merge_from_dict(kwargs)
     return config

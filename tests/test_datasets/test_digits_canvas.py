@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 from annotation_files import PIPELINE
+from PIL import Image
 
-from mmdistill.datasets import digits_canvas, make_digits_canvas
+from mmdistill.datasets import Digits, digits_canvas, make_digits_canvas
 from mmdistill.registry import DATASETS
 
 SMALL = dict(num_train=12, num_val=5)
@@ -96,22 +97,22 @@ def test_the_seed_decides(folder, tmp_path):
 
 
 def test_no_digit_is_in_both_splits(tmp_path, monkeypatch):
-    """One digit an image, seen by where the drawing takes it from."""
-    taken = dict(train=set(), val=set())
-    draw = digits_canvas._draw
+    """One digit an image, seen by the datasets that the drawing opens."""
+    opened = {}
 
-    def spy(random, digits, settings):
-        names = {'train': 'train', 'test': 'val'}
-        own = taken[names[digits.split]]
-        own.update(
-            digits.get_data_info(i)['img_id'] for i in range(len(digits))
-        )
-        return draw(random, digits, settings)
+    class Seen(Digits):
+        def __init__(self, split):
+            super().__init__(split)
+            opened[split] = self
 
-    monkeypatch.setattr(digits_canvas, '_draw', spy)
+    monkeypatch.setattr(digits_canvas, 'Digits', Seen)
     make_digits_canvas(tmp_path / 'set', num_train=1, num_val=1)
-    assert len(taken['train']) == 898 and len(taken['val']) == 899
-    assert not taken['train'] & taken['val']
+    train, test = (
+        {digits.get_data_info(i)['img_id'] for i in range(len(digits))}
+        for digits in (opened['train'], opened['test'])
+    )
+    assert len(train) == 898 and len(test) == 899
+    assert not train & test
 
 
 def test_what_is_there_stays(folder):
@@ -124,17 +125,19 @@ def test_what_is_there_stays(folder):
 
 
 def test_an_interrupted_run_leaves_nothing(tmp_path, monkeypatch):
-    save, calls = digits_canvas._save_map, []
+    """In the second split, while it writes an image's map."""
+    save, saved = Image.Image.save, []
 
-    def interrupted(*args):
-        calls.append(args)
-        if len(calls) == 14:
+    def interrupted(image, path, **kwargs):
+        saved.append(path)
+        if len(saved) == 28:
             raise KeyboardInterrupt
-        save(*args)
+        save(image, path, **kwargs)
 
-    monkeypatch.setattr(digits_canvas, '_save_map', interrupted)
+    monkeypatch.setattr(Image.Image, 'save', interrupted)
     with pytest.raises(KeyboardInterrupt):
         make_digits_canvas(tmp_path / 'set', **SMALL)
+    assert saved[-1].name.endswith('val_000001.png')
     assert not list(tmp_path.iterdir())
     monkeypatch.undo()
     folder = make_digits_canvas(tmp_path / 'set', **SMALL)

@@ -55,8 +55,7 @@ def test_testing_is_no_second_run(holder, tmp_path):
 
 def test_the_lock_of_a_killed_run_is_taken_over(holder, tmp_path, warned):
     holder.kill()  # it is not waited for: what is left still has a number
-    while lock._started(holder.pid) != 'ended':
-        pass
+    os.waitid(os.P_PID, holder.pid, os.WEXITED | os.WNOWAIT)
     with sole_run(tmp_path), sole_run(tmp_path):
         written = json.loads((tmp_path / LOCK).read_text())
         assert written['pid'] == os.getpid()
@@ -71,7 +70,10 @@ def test_a_run_that_fails_gives_the_folder_back(tmp_path):
 
 
 def leave(folder, **changes):
-    (folder / LOCK).write_text(json.dumps({**lock._this_run(), **changes}))
+    """The lock of a run like this process's, with other words in it."""
+    with sole_run(folder):
+        written = json.loads((folder / LOCK).read_text())
+    (folder / LOCK).write_text(json.dumps({**written, **changes}))
 
 
 @pytest.mark.parametrize(

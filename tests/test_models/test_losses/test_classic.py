@@ -121,10 +121,14 @@ def test_cc_kernel_by_hand(gamma, order):
 
 
 def test_cc_kernel_tends_to_the_gaussian():
-    loss_module = CCLoss(5, 5, form='kernel', order=20)
-    x = F.normalize(maps((6, 5))[0])
-    gaussian = (-0.4 * torch.cdist(x, x).square()).exp()
-    torch.testing.assert_close(loss_module._kernel(x), gaussian)
+    loss_module = CCLoss(5, 9, form='kernel', order=20).double()
+    student, teacher, *embedded = embeddings(loss_module)
+    kernels = []
+    for x in map(F.normalize, embedded):
+        kernels.append((-0.4 * torch.cdist(x, x).square()).exp())
+    torch.testing.assert_close(
+        loss_module(student, teacher), F.mse_loss(*kernels)
+    )
 
 
 @pytest.mark.parametrize('form', ['neighbour', 'kernel'])

@@ -1,20 +1,22 @@
 """What holds for every registered loss."""
 
+import inspect
+
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import mmdistill.models  # noqa: F401
-from mmdistill.models.distillers.wiring import LEVELS, _loss_names
+from mmdistill.models.distillers.wiring import LEVELS
 from mmdistill.models.memories import InstanceBank
 from mmdistill.registry import MODELS
 
 #: The losses of the package; other tests register some of their own.
-OURS = [
+OURS = sorted(
     name
-    for name in _loss_names()
-    if MODELS.get(name).__module__.startswith('mmdistill.')
-]
+    for name, part in MODELS.module_dict.items()
+    if hasattr(part, 'level') and part.__module__.startswith('mmdistill.')
+)
 
 N, DIM, CLASSES, SAMPLES, PEERS = 8, 12, 10, 40, 3
 # Widths of the student's and of the teacher's maps; some losses are choosy.
@@ -29,7 +31,7 @@ def build(name: str, **kwargs) -> torch.nn.Module:
     student, teacher = CHANNELS.get(name, DEFAULT_CHANNELS)
     widths.update(student_channels=student, teacher_channels=teacher)
     cls = MODELS.get(name)
-    known = cls.__init__.__code__.co_varnames
+    known = inspect.signature(cls).parameters
     given = {k: v for k, v in widths.items() if k in known}
     loss = cls(**{**given, **kwargs})
     for bank in loss.modules():

@@ -2,8 +2,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmdistill.models.distillers.wiring import _loss_names
 from mmdistill.models.losses import FeatureRegressionLoss
+from mmdistill.registry import MODELS
 
 
 def features(size=5):
@@ -35,7 +35,7 @@ def test_only_the_linear_map_learns():
     assert (
         loss.min_samples == 2 and FeatureRegressionLoss(3, 4).min_samples == 1
     )
-    assert 'FeatureRegressionLoss' in _loss_names()
+    assert MODELS.get('FeatureRegressionLoss') is FeatureRegressionLoss
 
 
 def test_equal_directions_give_zero():
