@@ -100,7 +100,7 @@ class Digits(BaseDataset):
         }
 
     def _spaced(self, available: int) -> np.ndarray:
-        """Evenly spaced positions of the labelled among a class's images."""
+        """Evenly spaced positions of the labeled among a class's images."""
         count = self.labelled_per_class
         if count is None:
             return np.arange(available)

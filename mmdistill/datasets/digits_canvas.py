@@ -34,7 +34,7 @@ def make_digits_canvas(
 ) -> Path:
     """Write images of digits on a textured canvas, with boxes and masks.
 
-    The digits are scikit-learn's real ones, resized and coloured at random;
+    The digits are scikit-learn's real ones, resized and colored at random;
     those of training are of the training half of `Digits`, those of validation
     of the other half. The same folder serves `CocoDetection`
     (``annotations/instances_train.json``, boxes and masks) and
@@ -186,7 +186,7 @@ def _draw(
 def _texture(
     random: np.random.Generator, height: int, width: int
 ) -> np.ndarray:
-    """Coloured clouds and noise, from 70 to 190: (H, W, 3)."""
+    """Colored clouds and noise, from 70 to 190: (H, W, 3)."""
     clouds = random.integers(80, 180, (4, 6, 3), np.uint8)
     clouds = Image.fromarray(clouds).resize((width, height))
     noise = random.normal(0, 6, (height, width, 3))

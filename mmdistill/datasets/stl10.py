@@ -15,7 +15,7 @@ _CLASSES = 10
 
 @DATASETS.register_module()
 class STL10(BaseDataset):
-    """10 classes of 96x96 colour images: 5,000 to train, 8,000 to test.
+    """10 classes of 96x96 color images: 5,000 to train, 8,000 to test.
 
     It reads the published binary files: ``train_X.bin`` and ``test_X.bin``
     hold images channel by channel and column by column, ``train_y.bin`` and

@@ -24,7 +24,7 @@ class ImageTensorDataset(BaseDataset):
     """Another dataset's images as one uint8 tensor, read once.
 
     A dataloader with ``collate_fn=dict(type='batch_collate')`` gets whole
-    batches of it; crop, flip and normalisation are left to
+    batches of it; crop, flip and normalization are left to
     ``BatchAugmentPreprocessor``. It is made for small images: the tensor lies
     in memory. Training takes its batches in the training process whatever
     ``num_workers`` says, since to send one takes longer (`index_samples`);
@@ -219,7 +219,7 @@ def _read(dataset: Dataset) -> tuple[Tensor, Tensor | None]:
                 )
             load = load or TRANSFORMS.build(dict(type='LoadImageFromFile'))
             item = load(item)
-        image = np.atleast_3d(item['img'])  # grey images may have 2
+        image = np.atleast_3d(item['img'])  # gray images may have 2
         if images is None:
             h, w, c = image.shape
             images = torch.empty(len(dataset), c, h, w, dtype=torch.uint8)

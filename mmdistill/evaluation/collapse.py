@@ -14,7 +14,7 @@ from mmdistill.ops import full_precision
 @torch.no_grad()
 @full_precision
 def spread(features: Tensor) -> Tensor:
-    """Standard deviation of L2-normalised features, times sqrt(D).
+    """Standard deviation of L2-normalized features, times sqrt(D).
 
     The mean over the D dimensions: 0 where all samples have one direction,
     about 1 where directions are uniform.
@@ -32,12 +32,12 @@ def spread(features: Tensor) -> Tensor:
 @torch.no_grad()
 @full_precision
 def effective_rank(features: Tensor) -> Tensor:
-    """How many dimensions L2-normalised features use: from 1 to min(N, D).
+    """How many dimensions L2-normalized features use: from 1 to min(N, D).
 
     exp(H(p)), H the entropy and p the singular values over their sum.
 
     Paper: Garrido et al., RankMe, ICML 2023, eqs. 1 and 2, there of features
-    that are not normalised.
+    that are not normalized.
 
     Shape:
         features: (N, D); returns ().

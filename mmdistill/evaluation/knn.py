@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mmdistill.ops import full_precision
 
-#: Numbers of neighbours that are reported; 20 is the one usually quoted.
+#: Numbers of neighbors that are reported; 20 is the one usually quoted.
 NEIGHBOURS = (10, 20, 100, 200)
 
 
@@ -24,9 +24,9 @@ def weighted_knn(
     top: int = 5,
     chunk_size: int = 256,
 ) -> dict[int, Tensor]:
-    """Classes of queries by a vote of their k nearest neighbours in a bank.
+    """Classes of queries by a vote of their k nearest neighbors in a bank.
 
-    A neighbour votes for its class with exp(cosine similarity / temperature).
+    A neighbor votes for its class with exp(cosine similarity / temperature).
     The max(k) nearest are searched once for all k. Classes with equal votes
     are ranked by their number.
 
@@ -34,10 +34,10 @@ def weighted_knn(
     Instance Discrimination, CVPR 2018, section 3.4.
 
     Args:
-        queries, bank: features, L2-normalised here.
+        queries, bank: features, L2-normalized here.
         bank_labels: class of each feature of the bank.
         num_classes: C, classes to choose from.
-        k: numbers of neighbours.
+        k: numbers of neighbors.
         temperature: of the votes, dimensionless.
         top: how many classes to name for each query.
         chunk_size: queries at a time; the memory needed beside the features

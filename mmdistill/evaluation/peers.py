@@ -16,7 +16,7 @@ class PeerAccuracy(BaseMetric):
     In percent: ``top1_1`` ... ``top1_M`` of each peer, ``leader`` of the last
     one, ``ensemble``, and ``disagreement``: the fraction of samples for which
     two peers predict different classes, mean over all pairs. 0 is what the
-    paper calls homogenised.
+    paper calls homogenized.
 
     The ensemble is the mean of the peers' logits, but the method's own where
     it has one: of ONE it is the gated ensemble, as in the authors' code, and

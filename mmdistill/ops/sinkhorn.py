@@ -23,7 +23,7 @@ def sinkhorn(scores: Tensor, temperature: float, iterations: int) -> Tensor:
 
     Args:
         scores: similarity of each sample to each prototype.
-        temperature: entropic regularisation, in units of the scores.
+        temperature: entropic regularization, in units of the scores.
         iterations: number of column-and-row scalings, at least 1.
     Shape:
         scores: (N, K) float; returns (N, K), rows sum to 1, in float32 (or

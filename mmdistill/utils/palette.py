@@ -4,7 +4,7 @@ import numpy as np
 
 
 def class_colours(count: int) -> np.ndarray:
-    """The colours of PASCAL VOC's maps; the first one is black.
+    """The colors of PASCAL VOC's maps; the first one is black.
 
     Shape:
         returns (count, 3) uint8, RGB.

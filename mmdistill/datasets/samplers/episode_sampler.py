@@ -25,7 +25,7 @@ class EpisodeSampler(Sampler):
     Learning, NeurIPS 2017, algorithm 1.
 
     Args:
-        dataset: the dataloader's, labelled; MMEngine hands it over.
+        dataset: the dataloader's, labeled; MMEngine hands it over.
         way: classes of an episode.
         shot, query: support and query images of each class.
         episodes: of an epoch, all processes together; rounded up to a

@@ -11,7 +11,7 @@ from mmdistill.utils.text import shown
 class Episodes:
     """Draws few-shot episodes: some classes, and some samples of each.
 
-    An episode depends on nothing but its key. Unlabelled samples (-1) are in
+    An episode depends on nothing but its key. Unlabeled samples (-1) are in
     none.
 
     Paper: Vinyals et al., Matching Networks for One Shot Learning, NeurIPS

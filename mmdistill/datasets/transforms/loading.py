@@ -119,13 +119,13 @@ def _run_lengths(outline: list | dict, shape: tuple[int, int]) -> dict:
 class LoadSemanticMap(BaseTransform):
     """Reads the class of every pixel from the PNG file ``map_path``.
 
-    A palette's indices, or the values of a grey image, are the classes; 255
+    A palette's indices, or the values of a gray image, are the classes; 255
     is void. A sample with ``corrupt=True`` is all void.
 
     Raises:
         FileNotFoundError: if there is no such file.
         UnreadableFile: if it is cut off or no image.
-        ValueError: if it is in colour, or not of the image's size.
+        ValueError: if it is in color, or not of the image's size.
     """
 
     def transform(self, results: dict) -> dict:

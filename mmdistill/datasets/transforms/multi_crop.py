@@ -29,11 +29,11 @@ class MultiCrop(MultiView):
             area.
         ratio: range of a crop's width over its height, before it is resized.
         global_transforms, local_transforms: what follows the crop (flip,
-            colour jitter, blur, ...): one list for all crops of the kind, or
+            color jitter, blur, ...): one list for all crops of the kind, or
             a list of as many lists as there are crops.
         interpolation, backend, max_attempts: as MMPretrain's
             ``RandomResizedCrop``. ``backend='pillow'`` smooths what it makes
-            smaller, as the papers' code does, and takes no grey images.
+            smaller, as the papers' code does, and takes no gray images.
     Raises:
         ValueError: for fewer than two crops, for local crops as large as
             global ones, for empty ranges, or lists that are not one a crop.

@@ -47,7 +47,7 @@ class CIFARBackbone(BaseBackbone):
     Args:
         out_indices: the maps to return, negative ones counted from the end.
         pre_activation: return the stages' maps from before an activation.
-        init_cfg: MMEngine's initialisation config.
+        init_cfg: MMEngine's initialization config.
         num_stages: the class attribute's when None.
     Raises:
         ValueError: if out_indices names maps twice, none, or unknown ones.

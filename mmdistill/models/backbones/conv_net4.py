@@ -48,7 +48,7 @@ class ConvNet4(CIFARBackbone):
             ones counted from the end.
         pre_activation: return maps 1, 2, 3 from before their ReLU; map 0
             stays behind it, and so does what the next block sees.
-        init_cfg: PyTorch's own initialisation, as in the published code,
+        init_cfg: PyTorch's own initialization, as in the published code,
             when None.
     Shape:
         x: (N, in_channels, H, W), H and W at least 16; returns a tuple of the

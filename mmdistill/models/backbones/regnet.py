@@ -14,7 +14,7 @@ class RegNetY(BaseBackbone):
     """RegNet with squeeze and excitation: torchvision's stem and stages.
 
     The defaults are RegNetY-600MF, of 6.1 M parameters with its classifier.
-    Weights have torchvision's names and its initialisation.
+    Weights have torchvision's names and its initialization.
 
     Paper: Radosavovic et al., Designing Network Design Spaces, CVPR 2020; the
     sizes of the 600MF are those of its code.
@@ -27,7 +27,7 @@ class RegNetY(BaseBackbone):
         se_ratio: squeezed channels over the channels that a block is given.
         stem_width: channels of the stem.
         out_indices: stages to return, 0 is the first.
-        init_cfg: MMEngine's initialisation config.
+        init_cfg: MMEngine's initialization config.
     Shape:
         (N, 3, H, W); returns a tuple of (N, C_i, H_i, W_i), C_3 = 608 and
         H_3 = H / 32.

@@ -72,7 +72,7 @@ REPDISTILLER_ZOO = tuple(
     name for name, (cfg, _) in _BACKBONES.items() if cfg['type'] in _LINEAR
 )
 
-# How the references initialise the last linear layer: as torch does, as torch
+# How the references initialize the last linear layer: as torch does, as torch
 # does but with bias 0, or as MMPretrain's head does (normal, std 0.01, bias
 # 0). The Kaiming rule is what nn.Linear itself draws its weight by.
 _TORCH_WITHOUT_BIAS = dict(

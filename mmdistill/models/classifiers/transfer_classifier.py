@@ -33,7 +33,7 @@ class TransferClassifier(ImageClassifier):
             backbone, and of a neck that has any, comes from it. It is read
             when training starts; tests of the trained classifier do without.
         part: whose backbone a full checkpoint gives: 'student', or 'teacher'
-            where that learnt too (OSS, the momentum copy of DINO).
+            where that learned too (OSS, the momentum copy of DINO).
         kwargs: further arguments of ImageClassifier.
     Raises:
         FileNotFoundError, CheckpointError: when training starts, if there is
@@ -62,7 +62,7 @@ class TransferClassifier(ImageClassifier):
         self.part = part
 
     def init_weights(self) -> None:
-        """Initialise what learns from scratch, and load the rest."""
+        """Initialize what learns from scratch, and load the rest."""
         again = self.is_init
         super().init_weights()
         if again:

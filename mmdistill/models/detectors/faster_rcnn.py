@@ -48,7 +48,7 @@ ROI_NUMBERS = _numbers('box_', 'bbox_')
 class FasterRCNN(FineTunedModel):
     """torchvision's Faster R-CNN on any convolutional backbone.
 
-    Images are resized, normalised and padded on the device, by torchvision's
+    Images are resized, normalized and padded on the device, by torchvision's
     transform; its region proposals, heads and losses are used as they are.
     Boxes and losses are float32 whatever the autocast dtype.
 
@@ -204,7 +204,7 @@ class FasterRCNN(FineTunedModel):
         """Maps by the name of their level, float32 under autocast, too.
 
         Shape:
-            images: (N, 3, H, W), normalised.
+            images: (N, 3, H, W), normalized.
         """
         maps = {str(i): m for i, m in enumerate(self.backbone(images))}
         return _widened(maps if self.neck is None else self.neck(maps))

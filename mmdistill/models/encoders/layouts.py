@@ -154,7 +154,7 @@ def _from_dino(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         },
     )
     if 'prototypes.weight' in state and 'prototypes.scale' not in state:
-        # saved without its normalisation: the rows have their lengths
+        # saved without its normalization: the rows have their lengths
         rows = state['prototypes.weight']
         state['prototypes.scale'] = rows.norm(dim=1, keepdim=True)
     # norm_last_layer=True: lengths are 1 and were never trained

@@ -35,12 +35,12 @@ class SelfSupervisedEncoder(BaseModel):
             ViT's class token.
         head: maps the feature to the embedding, a module from (N, D) to
             (N, E), such as `ProjectionHead`. Its ``in_dim`` is filled in.
-        prototypes: maps the L2-normalised embedding (without a head the
+        prototypes: maps the L2-normalized embedding (without a head the
             feature) to scores, such as `PrototypeHead`. Its ``in_dim`` is
             filled in.
         data_preprocessor: of the images; ``ClsDataPreprocessor`` unless it
             names its type.
-        init_cfg: MMEngine's initialisation config.
+        init_cfg: MMEngine's initialization config.
     Raises:
         ValueError: if backbone and neck give no vectors, or an ``in_dim``
             cannot be found out.

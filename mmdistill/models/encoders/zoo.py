@@ -48,7 +48,7 @@ def swav_resnet50(num_prototypes: int = 3000) -> dict:
 def dino_resnet50(num_prototypes: int = 60000) -> dict:
     """ResNet-50 of DINO, as published: a 2-layer head with BatchNorm to 256.
 
-    Its last layer is not weight-normalised, so prototypes have lengths.
+    Its last layer is not weight-normalized, so prototypes have lengths.
 
     Paper: Caron et al., Emerging Properties in Self-Supervised Vision
     Transformers, ICCV 2021; the sizes are those of the full checkpoint of its

@@ -31,10 +31,10 @@ class ProjectionHead(Sequential):
         activation: 'ReLU' or 'GELU', behind every linear layer but the last.
         dropout: rate behind every linear layer, or one rate a linear layer;
             0.1 and 0.05 in OSS. It draws in training only.
-        normalize: L2-normalise what comes out, in float32.
+        normalize: L2-normalize what comes out, in float32.
         bias: of the linear layers; None leaves it out where BatchNorm
             follows.
-        init_cfg: MMEngine's initialisation config; torch's defaults when None.
+        init_cfg: MMEngine's initialization config; torch's defaults when None.
             DINO's: dict(type='TruncNormal', layer='Linear', std=0.02).
     Shape:
         (N, D); returns (N, E).

@@ -15,12 +15,12 @@ class PrototypeHead(nn.Module):
     """Similarity of embeddings to trained unit vectors: (N, D) to (N, K).
 
     scores = x w^T with every row of w divided by its length, so that for
-    L2-normalised x they are cosines. The gradient goes through the division,
+    L2-normalized x they are cosines. The gradient goes through the division,
     unless a scheme keeps the rows at length 1 itself (``divides``). Computed
     in float32: losses divide scores by temperatures such as 0.04.
 
     Paper: Caron et al., SwAV, NeurIPS 2020, section 3; Caron et al., DINO,
-    ICCV 2021, section 3.1 (weight-normalised last layer).
+    ICCV 2021, section 3.1 (weight-normalized last layer).
 
     Args:
         in_dim: D, width of the embedding.

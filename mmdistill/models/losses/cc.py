@@ -17,22 +17,22 @@ class CCLoss(DistillLoss):
     ``embed='both'``, the reference code's, compares two linear embeddings,
     both of which are trained. They can lower the loss without the student, by
     shrinking to one constant: for fixed, unrelated random features they bring
-    the neighbour form from 55 to below 0.0001 and the kernel form from 0.006
+    the neighbor form from 55 to below 0.0001 and the kernel form from 0.006
     to below 0.0001 in 300 steps of Adam. ``embed='student'`` has no such way:
-    the teacher's side is its own feature, L2-normalised, and a linear map on
+    the teacher's side is its own feature, L2-normalized, and a linear map on
     the student's side meets it. No table here was made with it.
 
     ``form='neighbour'`` is the reference code's, which gave the CIFAR-100
     tables: with d = e_s - e_t, the mean over consecutive samples n of sum_j
-    |d_n,j| |d_n+1,j|. As there, the embeddings are not normalised.
+    |d_n,j| |d_n+1,j|. As there, the embeddings are not normalized.
 
     ``form='kernel'`` is the paper's: the mean over pairs of samples of
     (K_s - K_t)^2, K(x, y) = sum_{p=0}^P exp(-2 gamma) (2 gamma)^p / p! <x,
-    y>^p, the Gaussian kernel of L2-normalised embeddings expanded to order P.
+    y>^p, the Gaussian kernel of L2-normalized embeddings expanded to order P.
     No table here was made with it, and a good loss_weight is another.
 
     Paper: Peng et al., Correlation Congruence for Knowledge Distillation,
-    ICCV 2019; the neighbour form is that of
+    ICCV 2019; the neighbor form is that of
     https://github.com/HobbitLong/RepDistiller.
 
     Args:

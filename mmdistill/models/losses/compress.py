@@ -16,7 +16,7 @@ class CompRessLoss(DistillLoss):
 
     KL(softmax(<z_t, a_k> / tau) || softmax(<z_s, b_k> / tau)), mean over the
     batch, where a_k and b_k are the teacher's and the student's feature of
-    one earlier sample. All vectors are L2-normalised. The sample itself is
+    one earlier sample. All vectors are L2-normalized. The sample itself is
     not among them.
 
     Paper: Abbasi Koohpayegani et al., CompRess: Self-Supervised Learning by

@@ -43,7 +43,7 @@ class CRDLoss(DistillLoss):
         student_dim, teacher_dim: widths of the features; the distiller fills
             them in.
         embed_dim: width of the embeddings.
-        num_samples: n, length of the training set; learnt from it if None.
+        num_samples: n, length of the training set; learned from it if None.
         num_negatives: K, drawn for each sample; with replacement, see
             `InstanceBank.draw_negatives`.
         temperature: T, dimensionless.
@@ -57,7 +57,7 @@ class CRDLoss(DistillLoss):
         loss_weight: factor on the loss; 0.8 in the CIFAR-100 tables.
     Shape:
         student: (N, D_s); teacher: (N, D_t); sample_idx: (N,) indices in the
-        training set; label: (N,), -1 for unlabelled samples; negatives: (N,
+        training set; label: (N,), -1 for unlabeled samples; negatives: (N,
         K) indices, drawn when None. Returns ().
     Raises:
         ValueError: if the number of training samples is not known, or an
@@ -104,7 +104,7 @@ class CRDLoss(DistillLoss):
             queue = queue_size, embed_dim, bank_dtype
             self.queue_student = FeatureQueue(*queue)
             self.queue_teacher = FeatureQueue(*queue)
-            # Index and label of each row, -1 for an unlabelled one.
+            # Index and label of each row, -1 for an unlabeled one.
             self.queue_samples = FeatureQueue(queue_size, 2, 'int64')
         # Z of the student's and of the teacher's side; 0 until it is set.
         self.register_buffer('normalisers', torch.zeros(2))

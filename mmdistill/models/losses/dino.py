@@ -14,10 +14,10 @@ from mmdistill.registry import MODELS
 
 @MODELS.register_module()
 class DINOLoss(DistillLoss):
-    """Predict the teacher's centred and sharpened prototype probabilities.
+    """Predict the teacher's centered and sharpened prototype probabilities.
 
     Cross-entropy of softmax(z_s / tau_s) with softmax((z_t - c) / tau_t),
-    where the centre c is the slow mean of the teacher's scores. The centre
+    where the center c is the slow mean of the teacher's scores. The center
     that is subtracted is the one before the step's own update.
 
     Paper: Caron et al., Emerging Properties in Self-Supervised Vision
@@ -28,7 +28,7 @@ class DINOLoss(DistillLoss):
         student_temperature: tau_s; 0.1 in the paper.
         teacher_temperature: tau_t. The published code advises to start from
             0.04 and found most values above 0.07 unstable.
-        center_momentum: fraction of the old centre kept each step (eq. 4).
+        center_momentum: fraction of the old center kept each step (eq. 4).
         pairs: views compared: 'cross' (eq. 3), 'all', or 'same_and_local',
             see `view_pairs`.
         reduction: 'mean' or 'sum' over the pairs of views. Eq. 3 sums, the
@@ -95,7 +95,7 @@ class DINOLoss(DistillLoss):
         self.center.lerp_(mean.to(self.center.dtype), 1 - self.center_momentum)
 
     def _center_of(self, x: Tensor) -> Tensor:
-        """The centre, made now if no number of prototypes was given."""
+        """The center, made now if no number of prototypes was given."""
         if self.center.shape[1] == 0:
             self.center = x.new_zeros(1, x.shape[1])
         return self.center

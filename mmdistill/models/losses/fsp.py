@@ -14,7 +14,7 @@ from mmdistill.registry import MODELS
 
 @MODELS.register_module()
 class FSPLoss(DistillLoss):
-    """Match how maps flow into the next ones, before the task is learnt.
+    """Match how maps flow into the next ones, before the task is learned.
 
     Of two consecutive maps b and a at the smaller size, G_ij is the mean over
     positions of a_i b_j; the loss is the mean of (G_s - G_t)^2, summed over

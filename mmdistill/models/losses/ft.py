@@ -19,7 +19,7 @@ class FTLoss(DistillLoss):
     First stage: a paraphraser learns to reconstruct the teacher's map through
     rate * C_t channels (mean of squares). Second stage: it is frozen, and a
     translator's factors of the student's map are matched with its own: mean
-    absolute difference of normalised channel means of squares.
+    absolute difference of normalized channel means of squares.
 
     Paper: Kim et al., Paraphrasing Complex Network: Network Compression via
     Factor Transfer, NeurIPS 2018, in the reference code's form.

@@ -14,7 +14,7 @@ class InfoNCELoss(DistillLoss):
     """Tell a sample's own key from the keys in a queue.
 
     Cross-entropy of [<q, k>, q Q^T] / T with the first entry as the class, of
-    L2-normalised queries q and keys k.
+    L2-normalized queries q and keys k.
 
     Papers: van den Oord et al., Contrastive Predictive Coding, 2018; He et
     al., Momentum Contrast, CVPR 2020, eq. 1.

@@ -54,14 +54,14 @@ class MCLLoss(PeerLoss):
         pattern: 'full' contrasts every pair of peers, 'core' the leader with
             each other.
         normalizer: 'batch', one Z for all samples, or 'sample', one for each.
-        num_samples: n, length of the training set; learnt from it if None.
+        num_samples: n, length of the training set; learned from it if None.
         exclude_class: draw negatives from other classes only; False needs no
             labels and excludes only the sample itself.
         bank_dtype: 'float32', 'bfloat16' or 'float16', how banks are stored.
         loss_weight: factor on the loss; 0.025 in the paper.
     Shape:
         features: (N, D_m) of each peer, the leader's last; sample_idx: (N,)
-        indices in the training set; label: (N,), -1 for unlabelled samples;
+        indices in the training set; label: (N,), -1 for unlabeled samples;
         negatives: (N, K) indices, drawn when None. Returns ().
     Raises:
         ValueError: if the arguments or the number of features do not fit, the

@@ -18,7 +18,7 @@ class NSTLoss(DistillLoss):
     """Match what the neurons select: distributions of channels over a map.
 
     The squared maximum mean discrepancy between the student's channels s and
-    the teacher's t, each flattened over positions and L2-normalised, under
+    the teacher's t, each flattened over positions and L2-normalized, under
     the kernel k(a, b) = <a, b>^2: the mean over samples and pairs of channels
     of k(t, t') + k(s, s') - 2 k(s, t), summed over stages. The teacher is a
     constant, and its term stays in the value.
@@ -78,7 +78,7 @@ class _ByChannels(torch.autograd.Function):
     """The discrepancy from products of channels: (N, C, P) twice to ().
 
     The maps are far larger than these products, (C, C), so that it is the
-    products that are normalised, and the gradient, which autograd would
+    products that are normalized, and the gradient, which autograd would
     gather from one map-sized tensor for each factor, is written by hand.
     """
 

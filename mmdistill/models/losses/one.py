@@ -37,7 +37,7 @@ class ONELoss(PeerLoss):
         temperature: T, dimensionless.
         loss_weight: factor on both parts.
     Shape:
-        peers: (N, K) logits of each peer; label: (N,), -1 for unlabelled
+        peers: (N, K) logits of each peer; label: (N,), -1 for unlabeled
         samples, which count for the second part alone; shared: (N,
         shared_dim). Returns ().
     Config:
@@ -86,7 +86,7 @@ class ONELoss(PeerLoss):
 
 
 def _cross_entropy(scores: Tensor, label: Tensor) -> Tensor:
-    """The mean over the labelled rows of all processes, 0 without any."""
+    """The mean over the labeled rows of all processes, 0 without any."""
     count = all_reduce_mean((label >= 0).sum().to(scores.dtype))
     total = F.cross_entropy(scores, label, ignore_index=-1, reduction='sum')
     return total / count.clamp(min=1 / world_size())

@@ -10,7 +10,7 @@ from mmdistill.registry import MODELS
 
 @MODELS.register_module()
 class PKTLoss(DistillLoss):
-    """Match the probability that one sample takes another as its neighbour.
+    """Match the probability that one sample takes another as its neighbor.
 
     With S = (cos(x_i, x_j) + 1) / 2 and each row, diagonal included, divided
     by its sum to P, the mean over all N^2 entries of P_t log((P_t + eps) /

@@ -9,7 +9,7 @@ from mmdistill.registry import MODELS
 
 @MODELS.register_module()
 class FeatureRegressionLoss(DistillLoss):
-    """Regress the teacher's normalised feature from the student's.
+    """Regress the teacher's normalized feature from the student's.
 
     mean over the batch of |n(r(f_s)) - n(f_t)|^2, where r is a trained linear
     map, followed by BatchNorm in Reg-BN, and n divides by the length.
@@ -18,7 +18,7 @@ class FeatureRegressionLoss(DistillLoss):
     Representation Transfer for Small Networks (OSS), NeurIPS 2021 (seed
     003_807af9c198cb5496.txt), which takes them from Yu et al., Learning
     Metrics from Teachers, CVPR 2019, and from CompRess. It gives no formula:
-    the normalisation on both sides, the bias of r and a BatchNorm without
+    the normalization on both sides, the bias of r and a BatchNorm without
     weights are our reading.
 
     Args:

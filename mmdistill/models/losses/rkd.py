@@ -70,7 +70,7 @@ class RKDLoss(DistillLoss):
 def _centred_gram(x: Tensor) -> tuple[Tensor, Tensor]:
     """Inner products and squared distances: (N, D) to two (N, N).
 
-    Centring changes no difference and keeps the products small, where
+    Centering changes no difference and keeps the products small, where
     subtracting them loses the fewest digits.
     """
     x = x - x.mean(dim=0, keepdim=True)

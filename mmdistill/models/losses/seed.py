@@ -19,7 +19,7 @@ class SEEDLoss(DistillLoss):
 
     Cross-entropy of softmax(<z_s, d_k> / tau_s) with softmax(<z_t, d_k> /
     tau_t) over the keys d_k: the sample's own teacher feature, then the queue
-    of earlier ones. All vectors are L2-normalised.
+    of earlier ones. All vectors are L2-normalized.
 
     Paper: Fang et al., SEED: Self-supervised Distillation for Visual
     Representation, ICLR 2021, section 3.2.

@@ -17,7 +17,7 @@ class SwappedPredictionLoss(DistillLoss):
 
     Cross-entropy of softmax(z / tau) with the codes q, the Sinkhorn
     assignment of the teacher's scores to equally used prototypes. With the
-    same scores on both sides it is SwAV, with a teacher's it distils.
+    same scores on both sides it is SwAV, with a teacher's it distills.
 
     Papers: Caron et al., Unsupervised Learning of Visual Features by
     Contrasting Cluster Assignments, NeurIPS 2020, eqs. 1 to 3 and 6; Choi et
@@ -26,7 +26,7 @@ class SwappedPredictionLoss(DistillLoss):
 
     Args:
         temperature: tau; 0.1 in both papers.
-        epsilon: regularisation of the codes, in units of the scores; 0.05.
+        epsilon: regularization of the codes, in units of the scores; 0.05.
         iterations: Sinkhorn iterations; 3.
         pairs: views compared: 'cross', 'all' or 'same_and_local', see
             `view_pairs`.

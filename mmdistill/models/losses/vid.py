@@ -18,7 +18,7 @@ from mmdistill.registry import MODELS
 class VIDLoss(DistillLoss):
     """Raise a bound on what the student's maps tell of the teacher's.
 
-    The teacher's map is modelled as Gaussian with the mean mu(f_s), three 1x1
+    The teacher's map is modeled as Gaussian with the mean mu(f_s), three 1x1
     convolutions with ReLU between, and one trained variance for each channel,
     v_c = log(1 + exp(a_c)) + eps. The loss is the negative log-likelihood
     without its constant, mean 1/2 [(mu(f_s) - f_t)^2 / v + log v] over all

@@ -152,7 +152,7 @@ class LCKTLoss(DistillLoss):
 
     With ``center`` angles are between L2-normalized features less their mean
     over the batch. All features share a large mean, which makes all costs
-    nearly alike, pulls towards the teacher's mean most of all, and which a
+    nearly alike, pulls toward the teacher's mean most of all, and which a
     critic's maps hold apart. Plans are sharper without it, which is for maps
     that come from pairs: alone, centered LCKT lost accuracy on digits.
 

@@ -49,7 +49,7 @@ class FeatureQueue(nn.Module):
         )
         # Rows ever enqueued, modulo nothing: it gives pointer and length.
         self.register_buffer('enqueued', torch.zeros((), dtype=torch.long))
-        self._enqueued = 0  # the same number on the host: no synchronisation
+        self._enqueued = 0  # the same number on the host: no synchronization
 
     def __len__(self) -> int:
         return min(self._enqueued, self.size) if self.enabled else 0

@@ -80,7 +80,7 @@ class InstanceBank(nn.Module):
 
         Args:
             num_samples: number of samples in the training dataset.
-            labels: (num_samples,) class numbers, -1 for unlabelled ones.
+            labels: (num_samples,) class numbers, -1 for unlabeled ones.
         """
         if num_samples < 2:
             raise ValueError(
@@ -122,7 +122,7 @@ class InstanceBank(nn.Module):
         )
         labelled = labels[labels >= 0]
         self.class_count = labelled.bincount()
-        # Unlabelled samples (-1) come first in the order.
+        # Unlabeled samples (-1) come first in the order.
         self.class_start = (
             len(labels)
             - len(labelled)
@@ -152,7 +152,7 @@ class InstanceBank(nn.Module):
         Args:
             sample_idx: (N,) the anchors.
             count: negatives per anchor.
-            label: (N,) the anchors' classes. An anchor labelled -1, and every
+            label: (N,) the anchors' classes. An anchor labeled -1, and every
                 anchor when labels are None, excludes only itself.
         Shape:
             returns (N, count) sample indices.
@@ -184,11 +184,11 @@ class InstanceBank(nn.Module):
 
     @torch.no_grad()
     def update(self, sample_idx: Tensor, x: Tensor) -> None:
-        """Move the rows of all processes' samples towards their new vectors.
+        """Move the rows of all processes' samples toward their new vectors.
 
         row <- momentum * row + (1 - momentum) * x, normalized if rows are
         unit vectors; a sample that
-        occurs several times in the global batch moves towards the mean of its
+        occurs several times in the global batch moves toward the mean of its
         vectors. Call it after ``backward``.
 
         Args:

@@ -12,7 +12,7 @@ from mmdistill.structures import BatchedSamples
 
 
 class BatchViewsPreprocessor(ClsDataPreprocessor):
-    """Draws views of whole batches on the device, then normalises them.
+    """Draws views of whole batches on the device, then normalizes them.
 
     A subclass says which views. All of testing is ClsDataPreprocessor.
 
@@ -21,7 +21,7 @@ class BatchViewsPreprocessor(ClsDataPreprocessor):
     device; else it comes from the device's default generator.
 
     Args:
-        mean, std: of the pixels, by channel; no normalisation when None.
+        mean, std: of the pixels, by channel; no normalization when None.
         num_views: of each image. One view is handed on as a tensor, several
             as a list of tensors, which distillers of several views take.
         num_classes, to_rgb, ...: as ClsDataPreprocessor.
@@ -52,7 +52,7 @@ class BatchViewsPreprocessor(ClsDataPreprocessor):
         self._non_blocking = True
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """Draw views (in training) and normalise them on the device."""
+        """Draw views (in training) and normalize them on the device."""
         inputs, samples = data['inputs'], data.get('data_samples')
         if not training:
             return self._prepare(inputs, samples, training)

@@ -18,7 +18,7 @@ from mmdistill.registry import MODELS
 
 @MODELS.register_module()
 class BatchAugmentPreprocessor(BatchViewsPreprocessor):
-    """Random crop and flip of whole batches on the device; normalisation.
+    """Random crop and flip of whole batches on the device; normalization.
 
     In training each image is padded with zeros, cropped back to its size at a
     random place, and mirrored or not: the distribution of MMPretrain's
@@ -29,7 +29,7 @@ class BatchAugmentPreprocessor(BatchViewsPreprocessor):
     What an image draws depends on its own seed, see `BatchViewsPreprocessor`.
 
     Args:
-        mean, std: of the pixels, by channel; no normalisation when None.
+        mean, std: of the pixels, by channel; no normalization when None.
         crop_padding: zero pixels added to each side before the crop.
         flip_prob: probability of a mirror image (left and right swapped).
         num_views: of each image, each drawn for itself; a list of tensors

@@ -103,7 +103,7 @@ def color_jitter(
     """Multiply brightness, contrast and saturation by each image's factors.
 
     In this order. Published code shuffles it, but the three commute where
-    nothing leaves 0 to 255. Grey images have no saturation. There is no hue.
+    nothing leaves 0 to 255. Gray images have no saturation. There is no hue.
 
     Args:
         rgb: whether the channels are red, green, blue, else the reverse.
@@ -131,7 +131,7 @@ def _grey(images: Tensor, rgb: bool) -> Tensor:
 
 @full_precision
 def gaussian_blur(images: Tensor, sigma: Tensor) -> Tensor:
-    """Blur every image with a Gaussian of its own, renormalised at edges.
+    """Blur every image with a Gaussian of its own, renormalized at edges.
 
     Args:
         sigma: in pixels; below 0.05 a pixel sees itself only.

@@ -11,7 +11,7 @@ class DetectionPreprocessor(BaseDataPreprocessor):
     """Moves images of any sizes to the device, as numbers from 0 to 1.
 
     Bytes travel and become floats there. Samples stay on the CPU, where a
-    model checks them without waiting for a GPU; resizing and normalising are
+    model checks them without waiting for a GPU; resizing and normalizing are
     the model's, too.
 
     Shape:

@@ -33,7 +33,7 @@ NO_BLUR = 0.01
 
 @MODELS.register_module()
 class MultiCropPreprocessor(BatchViewsPreprocessor):
-    """Multi-crop of whole batches on the device; normalisation.
+    """Multi-crop of whole batches on the device; normalization.
 
     In training a uint8 batch becomes a list of views, the global crops first,
     with boxes and flips distributed as those of `MultiCrop`, which is for
@@ -43,17 +43,17 @@ class MultiCropPreprocessor(BatchViewsPreprocessor):
 
     Every option with a probability takes a number for all crops, or a list
     of one a crop (DINO and BYOL blur the two global crops differently). Hue
-    is not changed, which would take a conversion of the colours and back.
+    is not changed, which would take a conversion of the colors and back.
 
     Args:
-        mean, std: of the pixels, by channel; no normalisation when None.
+        mean, std: of the pixels, by channel; no normalization when None.
         num_global, num_local, global_size, local_size, global_scale,
             local_scale, ratio: as of `MultiCrop`, for images of 32 pixels.
         flip_prob: of a mirror image (left and right swapped).
         brightness, contrast, saturation: x draws a factor from
             max(0, 1 - x) to 1 + x; 0 leaves it as it is.
         jitter_prob: of these three.
-        grayscale_prob: of an image without colours.
+        grayscale_prob: of an image without colors.
         blur_prob: of a Gaussian blur.
         blur_sigma: its range, in pixels of the crop.
         solarize_prob: of inverting the pixels from 128 up.
@@ -210,11 +210,11 @@ class MultiCropPreprocessor(BatchViewsPreprocessor):
     def _recoloured(
         self, crops: Tensor, chosen: dict[str, Tensor], amounts: Tensor
     ) -> Tensor:
-        """Jitter, grayscale, blur and solarisation, each where chosen.
+        """Jitter, grayscale, blur and solarization, each where chosen.
 
         Shape:
             crops: (M, C, size, size); chosen: (M,) bool each; amounts:
-            (4, M) from 0 to 1, of the three colour factors and the blur.
+            (4, M) from 0 to 1, of the three color factors and the blur.
         """
         *factors, sigma = amounts
         if self.used & {'jitter', 'grayscale'}:
