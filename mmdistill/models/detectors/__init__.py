@@ -1,4 +1,4 @@
-"""Detectors: torchvision's, on distilled backbones."""
+"""torchvision's detectors on distilled backbones."""
 
 from mmdistill.models.detectors.faster_rcnn import FasterRCNN
 from mmdistill.models.detectors.mask_rcnn import MaskRCNN

@@ -1,4 +1,4 @@
-"""Segmentors: torchvision's, on distilled backbones."""
+"""torchvision's segmentation heads on distilled backbones."""
 
 from mmdistill.models.segmentors.fcn import FCN
 
