@@ -25,7 +25,7 @@ class CLILRLoss(PeerLoss):
 
     Args:
         temperature: T, dimensionless.
-        loss_weight: factor on the loss; 0.5 beside task_weight=0.5 in the
+        loss_weight: factor on the loss; 0.5 with task_weight=0.5 in the
             paper.
     Shape:
         peers: (N, K) logits of each peer; returns ().

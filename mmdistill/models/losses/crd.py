@@ -243,7 +243,7 @@ class CRDLoss(DistillLoss):
 
 
 def is_score(scores: Tensor) -> Tensor:
-    """Mask of valid scores; queue rows that are no negatives hold -inf."""
+    """Mask of valid scores; queue rows of the same class hold -inf."""
     return scores > -torch.inf
 
 
@@ -254,7 +254,7 @@ def noise_contrastive(
 
     Args:
         probability: P of the positive and of the negatives; 0 marks a column
-            that is no negative.
+            without a negative.
         num_samples: n, the number of samples that the noise is uniform over.
         num_negatives: K, at least 1, one number or one per row.
     Shape:

@@ -30,7 +30,7 @@ class HintLoss(DistillLoss):
 
     Args:
         student_channels, teacher_channels: widths of the chosen maps; the
-            distiller fills them in. A number stands for one map.
+            distiller fills them in. One number means one map.
         regressor: False compares the maps channel by channel.
         batch_norm_relu: add BatchNorm and ReLU to the regressor. Leave it out
             for pre-activation maps, which have negative values.

@@ -26,7 +26,7 @@ class KDLoss(DistillLoss):
         assignment: how p_t is made from z_t / T: 'softmax' per sample, or
             'sinkhorn' over the batch, which uses all classes equally.
         sinkhorn_iterations: Sinkhorn iterations.
-        loss_weight: factor on the loss; 0.9 beside task_weight=0.1 in the
+        loss_weight: factor on the loss; 0.9 with task_weight=0.1 in the
             CIFAR-100 tables.
     Shape:
         student, teacher: (N, K) logits; returns ().

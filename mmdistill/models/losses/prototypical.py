@@ -31,7 +31,7 @@ class PrototypicalLoss(nn.Module):
         feature: (way * (shot + query), D); label: (way * (shot + query),);
         returns ().
     Raises:
-        ValueError: if the batch is no such episode.
+        ValueError: if the batch is not such an episode.
     Config:
         model=dict(type='PrototypicalNetwork', episode=dict(shot=1, query=5))
     """

@@ -30,7 +30,7 @@ class VIDLoss(DistillLoss):
 
     Args:
         student_channels, teacher_channels: widths of the chosen maps; the
-            distiller fills them in. A number stands for one map.
+            distiller fills them in. One number means one map.
         init_variance: initial v of every channel.
         eps: lower bound of the variances.
         maps: which maps are compared, see `DistillLoss.maps`.
