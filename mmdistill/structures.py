@@ -1,4 +1,4 @@
-"""What travels between datasets and models."""
+"""The batch of samples that datasets pass to models."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from torch import Tensor
 class BatchedSamples:
     """The labels and indices of a batch as tensors; DataSamples on demand.
 
-    Indexed or iterated it is a list of MMPretrain's DataSamples, which are
-    made when first asked for and kept, so that what a model writes into them
-    stays. It is no ``collections.abc.Sequence``: MMEngine and torch take
-    those apart, sample by sample.
+    When indexed or iterated it acts as a list of MMPretrain's DataSamples.
+    They are created at first access and kept, so predictions that a model
+    writes into them persist. It is not a ``collections.abc.Sequence``, because
+    MMEngine and torch would collate or move a sequence sample by sample.
 
     Args:
-        sample_idx: (N,) int64, stays on the CPU.
+        sample_idx: (N,) int64, on the CPU.
         gt_label: (N,) int64, -1 where unknown; None without labels.
-        seed: (N,) int64, what each sample's augmentation may depend on,
-            stays on the CPU; None leaves it to the device's generator.
+        seed: (N,) int64 on the CPU, the seed of each sample's augmentation;
+            None to use the device's generator.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class BatchedSamples:
         labels = repeat(None)
         if self.gt_label is not None:
             labels = self.gt_label.split(1)
-        # A batch's numbers at once: one by one they take longer.
+        # Convert all indices at once; one by one is slower.
         pairs = zip(self.sample_idx.tolist(), labels, strict=False)
         for i, (index, label) in enumerate(pairs):
             if i not in self._samples:
@@ -67,7 +67,7 @@ class BatchedSamples:
         )
 
     def to(self, device: torch.device) -> BatchedSamples:
-        """The same with the labels, all in one copy, on a device."""
+        """A copy with the labels on a device; one transfer for all."""
         label = self.gt_label
         if label is not None:
             label = label.to(device, non_blocking=True)
@@ -76,7 +76,7 @@ class BatchedSamples:
         return moved
 
     def fields(self, device: torch.device) -> dict[str, Tensor]:
-        """``label`` and ``sample_idx``, each (N,), as the losses want them."""
+        """``label`` and ``sample_idx``, each (N,), for the losses."""
         fields = dict(sample_idx=self.sample_idx, label=self.gt_label)
         return {
             name: value.to(device, non_blocking=True)
@@ -87,7 +87,7 @@ class BatchedSamples:
 
 def _sample(index: int, label: Tensor | None) -> DataSample:
     sample = DataSample()
-    # set_metainfo would copy deeply, at four times the cost
+    # set_metainfo would make a deep copy, at four times the cost.
     sample.set_field(index, 'sample_idx', field_type='metainfo')
     if label is not None:
         sample.set_field(label, 'gt_label')

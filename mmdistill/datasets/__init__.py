@@ -1,10 +1,10 @@
-"""Datasets, transforms, and the indices that name their samples."""
+"""Datasets, transforms, samplers, and sample indices."""
 
 import contextlib
 import io
 
 with contextlib.redirect_stdout(io.StringIO()):
-    # It prints which optional packages it did not find.
+    # mmpretrain prints a line for every optional package it cannot import.
     import mmpretrain.datasets  # noqa: F401
 
 from mmdistill.datasets.coco_detection import CocoDetection

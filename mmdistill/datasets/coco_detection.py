@@ -19,34 +19,37 @@ from mmdistill.utils.text import shown
 
 @DATASETS.register_module()
 class CocoDetection(DetectionDataset):
-    """Images with boxes, and masks, from an annotation file as COCO's.
+    """Images with boxes and masks from an annotation file in COCO's format.
 
-    Categories are numbered from 0 in the order of their ids, which may have
-    gaps; ``metainfo['category_ids']`` leads back. Crowd regions are no
-    targets; `CocoMetric` reads them from the file and ignores what lies in
-    them. Boxes are clipped to their image, those of less than a pixel dropped.
+    Classes are numbered from 0 in the order of the category ids, which may
+    have gaps; ``metainfo['category_ids']`` maps back. Crowd regions are not
+    targets; `CocoMetric` reads them from the file and ignores detections in
+    them. Boxes are clipped to the image, and boxes of less than a pixel are
+    dropped.
 
-    Paper: Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014.
+    Paper: Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014,
+    https://arxiv.org/abs/1405.0312.
 
     Args:
         ann_file: the JSON file, relative to data_root.
         data_prefix: ``dict(img=...)``, the image folder, relative to
             data_root.
-        with_masks: also give the masks of instances.
-        subset: ``dict(size=1000, split=0, seed=0)`` takes a part of the
-            images: the split-th ``size`` of one permutation of all sorted
-            image ids, so splits of one seed do not overlap. Images without a
-            box are left out of it only afterwards.
-        classes: names of the categories to take; all when None.
-        keep_empty: train on images without a box, too. A test has all images.
-        corrupt: what an image does that cannot be decoded: 'fail' or 'skip'.
-        pipeline, test_mode, indices, lazy_init, ...: as of MMPretrain's
+        with_masks: also load instance masks.
+        subset: ``dict(size=1000, split=0, seed=0)`` selects a part of the
+            images: chunk number ``split`` of length ``size`` in a random
+            permutation of the sorted image ids, so splits of one seed do not
+            overlap. Images without a box are removed afterwards.
+        classes: names of the categories to use; None for all.
+        keep_empty: keep images without a box in training. Tests keep them
+            always.
+        corrupt: policy for images that cannot be decoded, 'fail' or 'skip'.
+        pipeline, test_mode, indices, lazy_init, ...: as in MMPretrain's
             BaseDataset.
     Raises:
         FileNotFoundError: if the annotation file or images are missing.
-        ValueError: if annotations name images or categories that the file
-            does not have, a class is not in it, an outline is missing, or the
-            subset is too large.
+        ValueError: if annotations refer to unknown images or categories, a
+            class is not in the file, a segmentation is missing, or the subset
+            is too large.
     Config:
         dataset=dict(
             type='CocoDetection',
@@ -71,7 +74,7 @@ class CocoDetection(DetectionDataset):
         super().__init__(ann_file=ann_file, data_prefix=data_prefix, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """One dict an image: its path and size, boxes, labels, outlines."""
+        """One dict per image: path, size, boxes, labels, segmentations."""
         coco = read_coco(self.ann_file)
         self._check(coco)
         self._choose_classes(coco)
@@ -95,7 +98,7 @@ class CocoDetection(DetectionDataset):
         return data_list
 
     def _check(self, coco: COCO) -> None:
-        """Every annotation must belong to an image and a category."""
+        """Raise if an annotation has an unknown image or category."""
         for key, known in (
             ('image_id', coco.imgs),
             ('category_id', coco.cats),
@@ -137,7 +140,7 @@ class CocoDetection(DetectionDataset):
                 f'{self.ann_file!r} has {len(ids)}: split is at most '
                 f'{len(ids) // max(size, 1) - 1} for this size'
             )
-        # Of all numpy's generators only this one never changes its numbers.
+        # RandomState is the only numpy generator with a frozen stream.
         order = np.random.RandomState(seed).permutation(len(ids))
         chosen = order[split * size : (split + 1) * size]
         return [ids[i] for i in sorted(chosen)]
@@ -145,7 +148,7 @@ class CocoDetection(DetectionDataset):
     def _instances(
         self, coco: COCO, image: dict, numbers: dict, cleaner: BoxCleaner
     ) -> dict:
-        """The targets in an image."""
+        """The boxes, labels and segmentations of one image."""
         found = [
             annotation
             for annotation in coco.imgToAnns.get(image['id'], ())
@@ -153,7 +156,7 @@ class CocoDetection(DetectionDataset):
             and annotation['category_id'] in numbers
         ]
         boxes = np.array([a['bbox'] for a in found], float).reshape(-1, 4)
-        boxes[:, 2:] += boxes[:, :2]  # they are (x, y, width, height)
+        boxes[:, 2:] += boxes[:, :2]  # from (x, y, width, height)
         size = image['height'], image['width']
         boxes, kept = cleaner(boxes, size, image['file_name'])
         found = [a for a, keep in zip(found, kept, strict=True) if keep]
@@ -169,10 +172,10 @@ class CocoDetection(DetectionDataset):
         return instances
 
     def _outline(self, annotation: dict) -> list | dict:
-        """Polygons, or run lengths, of one instance."""
+        """The segmentation of one instance: polygons or run lengths."""
         outline = annotation.get('segmentation')
         if isinstance(outline, list):
-            # Two points enclose nothing.
+            # Drop polygons with fewer than three points; they have no area.
             outline = [polygon for polygon in outline if len(polygon) >= 6]
         if not outline:
             raise ValueError(

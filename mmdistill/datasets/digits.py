@@ -12,22 +12,22 @@ from mmdistill.registry import DATASETS
 class Digits(BaseDataset):
     """The 1797 handwritten digits that scikit-learn ships, 8x8, one channel.
 
-    There is no random split: within each class, in file order, the first half
-    (rounded) trains and the rest tests, 898 and 899 images. File order follows
-    the writers, so this is harder than a random split.
+    The split is not random: in file order, the first half (rounded) of each
+    class is for training and the rest for testing, 898 and 899 images. The
+    file is ordered by writer, so this is harder than a random split.
 
     Args:
         split: 'train' or 'test'.
-        labelled_per_class: how many training images of each digit keep their
-            label, evenly spaced in file order; the others get -1. All when
-            None.
+        labelled_per_class: number of images of each digit that keep their
+            label, evenly spaced in file order; the others get -1. None for
+            all.
         drop_unlabelled: leave out the images without a label.
         groups: the digits of each class, such as ``((0, 2, 4, 6, 8), (1, 3,
-            5, 7, 9))`` for even and odd. A class for every digit when None.
+            5, 7, 9))`` for even and odd. None for one class per digit.
         pipeline: transforms; the image is ``img``, (8, 8, 1) uint8, 0 to 240.
     Raises:
-        ValueError: for another split, more labels than images of a digit, or
-            groups that do not hold every digit once.
+        ValueError: for an unknown split, more labels than images of a digit,
+            or groups that do not contain every digit exactly once.
     """
 
     METAINFO = dict(classes=tuple('0123456789'))
@@ -57,11 +57,11 @@ class Digits(BaseDataset):
         super().__init__(ann_file='', pipeline=pipeline, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """One dict an image: ``img``, ``gt_label`` and ``img_id``."""
+        """One dict per image: ``img``, ``gt_label`` and ``img_id``."""
         from sklearn.datasets import load_digits
 
         images, labels = load_digits(return_X_y=True)
-        # 0..16 in the file; 15 times that fits a byte and can be looked at.
+        # The file has values 0 to 16; times 15 they fill the range of uint8.
         images = (images.reshape(-1, 8, 8, 1) * 15).astype(np.uint8)
         chosen, labelled = [], set()
         for number in range(10):
@@ -84,7 +84,7 @@ class Digits(BaseDataset):
 
     @staticmethod
     def _numbered(groups: Sequence[Sequence[int]] | None) -> dict[int, int]:
-        """The class of every digit."""
+        """The class number of each digit."""
         if groups is None:
             return {digit: digit for digit in range(10)}
         members = [digit for group in groups for digit in group]
@@ -100,7 +100,7 @@ class Digits(BaseDataset):
         }
 
     def _spaced(self, available: int) -> np.ndarray:
-        """Evenly spaced positions of the labelled among a class's images."""
+        """Evenly spaced positions of a class's labeled images."""
         count = self.labelled_per_class
         if count is None:
             return np.arange(available)
@@ -112,7 +112,7 @@ class Digits(BaseDataset):
         return np.arange(count) * available // count
 
     def extra_repr(self) -> list[str]:
-        """What ``print`` adds to the base class's lines."""
+        """The lines that ``print`` adds to those of the base class."""
         return [
             f'Split: \t{self.split}',
             f'Labelled per class: \t{self.labelled_per_class or "all"}',

@@ -1,4 +1,4 @@
-"""A generated set for detection and segmentation, in the authors' layouts."""
+"""A generated detection and segmentation set in COCO's and VOC's formats."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from mmdistill.datasets.digits import Digits
 from mmdistill.utils.palette import class_colours
 
 CLASSES = tuple('0123456789')
-# Written last: what the folder was made of.
+# Written last: the settings that the folder was generated with.
 _SETTINGS = 'digits_canvas.json'
-_INK = 80  # of 240; a pixel with as much belongs to the digit
-_OVERLAP = 0.1  # the part of a digit that another one may cover
+_INK = 80  # of 240; pixels with at least this value belong to the digit
+_OVERLAP = 0.1  # largest fraction of a digit that another one may cover
 _ATTEMPTS = 50
 
 
@@ -34,26 +34,26 @@ def make_digits_canvas(
 ) -> Path:
     """Write images of digits on a textured canvas, with boxes and masks.
 
-    The digits are scikit-learn's real ones, resized and coloured at random;
-    those of training are of the training half of `Digits`, those of validation
-    of the other half. The same folder serves `CocoDetection`
+    The digits are scikit-learn's handwritten digits, resized and colored at
+    random. Training images use the training half of `Digits`, validation
+    images the test half. The same folder serves `CocoDetection`
     (``annotations/instances_train.json``, boxes and masks) and
-    `VOCSegmentation` (``ImageSets/Segmentation/train.txt``, class 0 is the
+    `VOCSegmentation` (``ImageSets/Segmentation/train.txt``; class 0 is the
     background, digit d is class d + 1).
 
-    A folder that is there and was made with the same arguments is left as it
-    is. The folder appears once it is complete.
+    An existing folder that was made with the same arguments is left
+    unchanged. The folder is renamed into place once it is complete.
 
     Args:
-        folder: where to; what is above it is made.
-        num_train, num_val: images.
+        folder: output folder; its parents are created.
+        num_train, num_val: numbers of images.
         size: height and width of an image, in pixels.
-        digits_per_image: fewest and most digits of an image.
+        digits_per_image: smallest and largest number of digits per image.
         digit_size: smallest and largest height of a digit, in pixels.
-        seed: of everything random.
+        seed: random seed.
     Raises:
-        ValueError: for empty ranges, digits larger than an image, or a folder
-            that is there and was made otherwise.
+        ValueError: for empty ranges, digits larger than an image, or an
+            existing folder that was made with other arguments.
     """
     settings = dict(
         num_train=num_train,
@@ -81,7 +81,7 @@ def make_digits_canvas(
 
 
 def _check(settings: dict) -> None:
-    """Raise ValueError for arguments that make no images."""
+    """Raise ValueError for arguments that describe no images."""
     fewest, most = settings['digits_per_image']
     smallest, largest = settings['digit_size']
     if not 1 <= fewest <= most or not 8 <= smallest <= largest:
@@ -99,7 +99,7 @@ def _check(settings: dict) -> None:
 
 
 def _require_same(folder: Path, settings: dict) -> None:
-    """Raise ValueError unless the folder was made with the settings."""
+    """Raise ValueError unless the folder was made with these settings."""
     path = folder / _SETTINGS
     found = json.loads(path.read_text()) if path.is_file() else None
     if found != settings:
@@ -119,7 +119,7 @@ def _write_split(
         path.mkdir(parents=True, exist_ok=True)
     names, images, annotations = [], [], []
     for number in range(count):
-        # Images of a larger set begin with those of a smaller one.
+        # One seed per image: a larger set starts with the smaller one's.
         random = np.random.default_rng(
             [settings['seed'], int(split == 'train'), number]
         )
@@ -154,7 +154,7 @@ def _write_split(
 def _draw(
     random: np.random.Generator, digits: Digits, settings: dict
 ) -> tuple[np.ndarray, list[int], list[np.ndarray]]:
-    """An image with digits, their classes, and what is seen of each.
+    """An image with digits, their classes, and the visible mask of each.
 
     Shape:
         (H, W, 3) uint8; n classes; n masks (H, W) bool.
@@ -173,7 +173,7 @@ def _draw(
         ink = _place(random, digit, masks, canvas.shape[:2])
         if ink is None:
             continue
-        # The canvas is neither dark nor bright.
+        # Digits are dark or bright; the canvas is in between.
         colour = random.integers(0, 50, 3) + random.choice([0, 205])
         share = np.minimum(ink / 240, 1)[:, :, None]
         canvas = canvas * (1 - share) + colour * share
@@ -186,7 +186,7 @@ def _draw(
 def _texture(
     random: np.random.Generator, height: int, width: int
 ) -> np.ndarray:
-    """Coloured clouds and noise, from 70 to 190: (H, W, 3)."""
+    """A background of colored clouds and noise, 70 to 190: (H, W, 3)."""
     clouds = random.integers(80, 180, (4, 6, 3), np.uint8)
     clouds = Image.fromarray(clouds).resize((width, height))
     noise = random.normal(0, 6, (height, width, 3))
@@ -199,7 +199,7 @@ def _place(
     masks: list[np.ndarray],
     size: tuple[int, int],
 ) -> np.ndarray | None:
-    """The digit's ink somewhere on an empty canvas, or None without room."""
+    """The digit's ink at a random free position; None if there is no room."""
     for _ in range(_ATTEMPTS):
         ink = np.zeros(size, np.uint8)
         top, left = (
@@ -218,7 +218,7 @@ def _place(
 def _save_map(
     path: Path, labels: Sequence[int], masks: Sequence[np.ndarray]
 ) -> None:
-    """The class of every pixel as a PNG with VOC's palette."""
+    """Save the class of every pixel as a PNG with VOC's palette."""
     classes = np.zeros(masks[0].shape, np.uint8)
     for label, mask in zip(labels, masks, strict=True):
         classes[mask] = label + 1
@@ -228,7 +228,7 @@ def _save_map(
 
 
 def _annotation(image_id: int, label: int, mask: np.ndarray) -> dict:
-    """An instance in COCO's format, without its number."""
+    """An instance in COCO's format, without its id."""
     encoded = coco_mask.encode(np.asfortranarray(mask, np.uint8))
     return dict(
         image_id=image_id,

@@ -12,21 +12,25 @@ from mmdistill.utils.text import shown
 
 @DATASETS.register_module()
 class ImageNetSubset(ImageNet):
-    """The training images that a list names, for semi-supervised learning.
+    """A listed subset of ImageNet's training set, for semi-supervised use.
 
-    The list has one file name a line, as SimCLR's lists of 1 % and 10 % do:
-    ``n01440764_10026.JPEG`` lies in the folder ``n01440764``. Classes are
-    numbered by the sorted folders of the whole training set, as MMPretrain's
-    ``ImageNet`` does, so its validation set agrees.
+    The list has one file name per line, like SimCLR's lists of 1 % and 10 %:
+    ``n01440764_10026.JPEG`` is in the folder ``n01440764``. Classes are
+    numbered by the sorted folders of the whole training set, as in
+    MMPretrain's ``ImageNet``, so they agree with its validation set.
+
+    Paper: the lists are those of Chen et al., A Simple Framework for
+    Contrastive Learning of Visual Representations (SimCLR), ICML 2020,
+    https://arxiv.org/abs/2002.05709.
 
     Args:
-        list_file: text file with the names; empty lines are passed over.
-        data_root, split, data_prefix, metainfo, pipeline, ...: as of
+        list_file: text file with the names; empty lines are skipped.
+        data_root, split, data_prefix, metainfo, pipeline, ...: as in
             MMPretrain's ``ImageNet``; ``data_root/split`` has the folders.
     Raises:
         FileNotFoundError: if the list, the folders or images are missing.
-        ValueError: if the list is empty, names of it belong to no class, or
-            there are more or fewer folders than classes.
+        ValueError: if the list is empty, a name belongs to no class, or the
+            number of folders is not the number of classes.
     Config:
         train_dataloader=dict(dataset=dict(
             type='ImageNetSubset',
@@ -46,7 +50,7 @@ class ImageNetSubset(ImageNet):
         super().__init__(data_root=data_root, split=split, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """One dict a line: ``img_path`` and ``gt_label``."""
+        """One dict per line: ``img_path`` and ``gt_label``."""
         names = self._names()
         classes = self._classes()
         folders = [name.rsplit('_', 1)[0] for name in names]
@@ -92,7 +96,7 @@ class ImageNetSubset(ImageNet):
         return names
 
     def _classes(self) -> dict[str, int]:
-        """The number of the class in each folder."""
+        """The class number of each folder."""
         if not isdir(self.img_prefix):
             raise FileNotFoundError(
                 f'{type(self).__name__} needs the class folders of the '
@@ -119,5 +123,5 @@ class ImageNetSubset(ImageNet):
             )
 
     def extra_repr(self) -> list[str]:
-        """What ``print`` adds to the base class's lines."""
+        """The lines that ``print`` adds to those of the base class."""
         return [*super().extra_repr(), f'List: \t{self.list_file}']

@@ -5,14 +5,14 @@ from torch import Tensor
 
 
 def dataset_labels(dataset) -> Tensor | None:
-    """Labels of all samples of a dataset, -1 where there is none.
+    """Labels of all samples of a dataset, -1 for samples without a label.
 
-    Understands MMEngine's and MMPretrain's datasets and their wrappers
-    (Concat, Repeat, ClassBalanced, KFold) through ``get_data_info``, and
-    torchvision's through ``targets``.
+    It reads datasets of MMEngine and MMPretrain and their wrappers (Concat,
+    Repeat, ClassBalanced, KFold) through ``get_data_info``, and those of
+    torchvision through ``targets``.
 
     Shape:
-        returns (len(dataset),) int64; None if the dataset does not tell or a
+        returns (len(dataset),) int64; None if the dataset offers neither or a
         sample has several labels.
     """
     info = getattr(dataset, 'get_data_info', None)

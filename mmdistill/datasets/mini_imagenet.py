@@ -12,26 +12,27 @@ from mmdistill.utils.text import shown
 
 @DATASETS.register_module()
 class MiniImageNet(BaseDataset):
-    """100 classes of ImageNet, 600 images each: 64 train, 16 val, 20 test.
+    """miniImageNet: 100 classes of 600 images; 64 train, 16 val, 20 test.
 
-    The layout is that of Ravi and Larochelle: a table ``train.csv``,
-    ``val.csv`` or ``test.csv`` with the columns ``filename`` and ``label``
-    beside one folder of all images. A split's classes are numbered in the
-    order of their names.
+    The layout is that of Ravi and Larochelle: tables ``train.csv``,
+    ``val.csv`` and ``test.csv`` with the columns ``filename`` and ``label``,
+    next to one folder with all images. The classes of a split are numbered in
+    the order of their names.
 
-    Paper: Vinyals et al., Matching Networks for One Shot Learning, NeurIPS
-    2016; the splits are those of Ravi and Larochelle, Optimization as a Model
-    for Few-Shot Learning, ICLR 2017.
+    Papers: Vinyals et al., Matching Networks for One Shot Learning, NeurIPS
+    2016, https://arxiv.org/abs/1606.04080; the splits are those of Ravi and
+    Larochelle, Optimization as a Model for Few-Shot Learning, ICLR 2017,
+    https://openreview.net/forum?id=rJY0-Kcll.
 
     Args:
         data_root: folder of the tables and of the image folder.
-        split: 'train', 'val' or 'test', the table's name.
+        split: 'train', 'val' or 'test', the name of the table.
         ann_file: another table, relative to data_root.
         data_prefix: the image folder, relative to data_root.
-        pipeline, metainfo, ...: as of MMPretrain's BaseDataset.
+        pipeline, metainfo, ...: as in MMPretrain's BaseDataset.
     Raises:
         FileNotFoundError: if the table, the folder or images are missing.
-        ValueError: if the table has other columns or no line.
+        ValueError: if the table has other columns or no rows.
     Config:
         dataset=dict(type='MiniImageNet', data_root='data/mini_imagenet',
                      split='train', pipeline=train_pipeline)
@@ -53,7 +54,7 @@ class MiniImageNet(BaseDataset):
         )
 
     def load_data_list(self) -> list[dict]:
-        """One dict a line: ``img_path`` and ``gt_label``."""
+        """One dict per row: ``img_path`` and ``gt_label``."""
         rows = self._rows()
         if not isdir(self.img_prefix):
             raise FileNotFoundError(

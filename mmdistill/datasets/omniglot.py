@@ -16,8 +16,8 @@ from mmpretrain.datasets import BaseDataset
 from mmdistill.registry import DATASETS
 from mmdistill.utils.text import shown
 
-# The end of a path: alphabet, character, drawing; archives have a folder of
-# their own around it, and files of other kinds beside it.
+# The end of a path: alphabet, character, drawing. In archives there is a
+# folder around it, and there are other files.
 _DRAWING = re.compile(r'(?:^|/)([^/]+)/([^/]+)/(\d+_\d+\.png)$')
 
 
@@ -26,35 +26,36 @@ class Omniglot(BaseDataset):
     """Hand-drawn characters of many alphabets, 20 drawings of each.
 
     It reads the original layout, ``alphabet/character01/0001_01.png``, from
-    the archives as they are published or from the folders they contain. A
-    class is a character in one orientation; classes are numbered in the order
-    of their names, such as ``Greek/character01/rot090`` (``Greek/character01``
-    if there is one orientation). Files that hold the same drawing twice, as
-    the small background sets do, count it once.
+    the published archives or from extracted folders. A class is a character
+    in one orientation. Classes are numbered in the order of their names, such
+    as ``Greek/character01/rot090`` (``Greek/character01`` if there is one
+    orientation). A drawing that is in several files, as in the small
+    background sets, is used once.
 
-    Paper: Lake et al., Human-level concept learning through probabilistic
-    program induction, Science 350, 2015. Rotations as further classes, and
-    lists of classes: Vinyals et al., Matching Networks for One Shot Learning,
-    NeurIPS 2016.
+    Papers: Lake et al., Human-Level Concept Learning through Probabilistic
+    Program Induction, Science 350, 2015,
+    https://doi.org/10.1126/science.aab3050. Rotations as further classes:
+    Vinyals et al., Matching Networks for One Shot Learning, NeurIPS 2016,
+    https://arxiv.org/abs/1606.04080.
 
     Args:
         data_root: folder of the archives.
         files: archives or folders in it; ``.zip`` may be left out.
-        only_alphabets: alphabets to take; all when None.
+        only_alphabets: alphabets to use; None for all.
         exclude_alphabets: alphabets to leave out.
-        class_list: text file with the characters to take, one a line:
+        class_list: text file with the characters to use, one per line:
             ``Greek/character01``, or ``Greek/character01/rot090`` for one
-            orientation, as in the lists that few-shot papers share. All when
-            None.
-        rotations: orientations in degrees, counter-clockwise; every one but 0
-            makes a further class of each character.
+            orientation, as in the lists that few-shot papers share. None for
+            all.
+        rotations: orientations in degrees, counter-clockwise; each one but 0
+            adds another class per character.
         pipeline: transforms; the image is ``img``, (105, 105) uint8, strokes
             0 and paper 255.
-        metainfo, indices, lazy_init, ...: as of MMPretrain's BaseDataset.
+        metainfo, indices, lazy_init, ...: as in MMPretrain's BaseDataset.
     Raises:
         FileNotFoundError: if a file is missing.
-        ValueError: if a file is damaged or has no drawing, an alphabet or a
-            listed character is not there, nothing is left, or a rotation is
+        ValueError: if a file is damaged or has no drawings, an alphabet or a
+            listed character does not exist, no class is left, or a rotation is
             not a multiple of 90 degrees.
     Config:
         dataset=dict(
@@ -91,10 +92,10 @@ class Omniglot(BaseDataset):
         )
 
     def load_data_list(self) -> list[dict]:
-        """One dict a drawing and orientation.
+        """One dict per drawing and orientation.
 
-        The files are small (10 MB for all of Omniglot), so they are read at
-        once: ``png`` is one as it is, ``degrees`` how it is to be turned.
+        All files are read at once (10 MB for the whole of Omniglot): ``png``
+        is the encoded file, ``degrees`` its rotation.
         """
         drawings = self._drawings()
         listed = None if self.class_list is None else self._listed(drawings)
@@ -124,14 +125,14 @@ class Omniglot(BaseDataset):
         ]
 
     def prepare_data(self, idx: int) -> Any:
-        """Decode and turn a drawing, then send it through the pipeline."""
+        """Decode and rotate a drawing, then run the pipeline."""
         info = self.get_data_info(idx)
         image = mmcv.imfrombytes(info.pop('png'), flag='grayscale')
         image = np.rot90(image, info.pop('degrees') // 90)
         return self.pipeline(dict(info, img=np.ascontiguousarray(image)))
 
     def _drawings(self) -> dict[str, dict[str, bytes]]:
-        """Files by character, of the alphabets that are wanted."""
+        """The drawings of the selected alphabets, by character and file."""
         drawings: dict[str, dict[str, bytes]] = {}
         known = set()
         for name in self.files:
@@ -167,7 +168,7 @@ class Omniglot(BaseDataset):
         )
 
     def _find(self, name: str) -> Path:
-        """The archive or folder of a name in ``files``."""
+        """The path of the archive or folder that ``files`` names."""
         path = Path(osp.expanduser(osp.join(self.data_root, name)))
         if not path.exists() and path.suffix != '.zip':
             path = path.with_name(f'{path.name}.zip')
@@ -179,7 +180,7 @@ class Omniglot(BaseDataset):
         return path
 
     def _listed(self, drawings: dict) -> set[str]:
-        """The lines of the class list, each of which must be there."""
+        """The lines of the class list; every character must exist."""
         path = osp.expanduser(self.class_list)
         if not osp.isfile(path):
             raise FileNotFoundError(
@@ -200,7 +201,7 @@ class Omniglot(BaseDataset):
         return set(lines)
 
     def extra_repr(self) -> list[str]:
-        """What ``print`` adds to the base class's lines."""
+        """The lines that ``print`` adds to those of the base class."""
         return [
             f'Files: \t{self.files} in {self.data_root!r}',
             f'Rotations: \t{self.rotations}',
@@ -211,7 +212,7 @@ class Omniglot(BaseDataset):
 def _opened(
     path: Path,
 ) -> Iterator[tuple[list[str], Callable[[str], bytes]]]:
-    """Names of the files in a folder or an archive, and how to read one."""
+    """The file names in a folder or an archive, and a function to read one."""
     if path.is_dir():
         names = [x.relative_to(path).as_posix() for x in path.rglob('*.png')]
         yield names, lambda name: (path / name).read_bytes()

@@ -14,43 +14,43 @@ from mmdistill.datasets.transforms.loading import UnreadableFile
 from mmdistill.registry import DATASETS
 from mmdistill.utils.text import shown
 
-#: Of each side: the key of ``data_prefix``, and what a sample calls its file.
+#: Per side: the key in ``data_prefix``, and of the file's path in a sample.
 _STUDENT, _TEACHER = 'img_path', 'teacher_img_path'
 
 
 @DATASETS.register_module()
 class PairedImages(CustomDataset):
-    """Two files a sample: one for the student, one for the teacher.
+    """Samples of two files: one for the student, one for the teacher.
 
-    For privileged-information distillation where the teacher sees another
-    modality. A sample has ``img_path`` and ``teacher_img_path``; `TeacherView`
-    loads the latter. Without a folder of the teacher's the samples are the
-    student's alone, as it will meet them: for validation and tests.
+    It is for privileged-information distillation in which the teacher sees
+    another modality. A sample has ``img_path`` and ``teacher_img_path``;
+    `TeacherView` loads the latter. Without a teacher folder the samples have
+    the student's file only, for validation and tests.
 
-    The files are in class folders, alike on both sides, and pair up by their
-    path without its suffix::
+    Files are paired in one of two ways. With the same class folders on both
+    sides, they are paired by their relative path without the suffix::
 
         student/cat/001.jpg    teacher/cat/001.png
 
-    or an annotation file names them, a sample a line: the student's file, the
-    teacher's, and the number of the class (-1 where unknown), separated by
-    tabs, or by blanks if no name contains one. Every file is looked for when
-    the dataset is built.
+    Or an annotation file lists one sample per line: the student's file, the
+    teacher's file and the class number (-1 if unknown), separated by tabs, or
+    by spaces if no name contains one. All files must exist when the dataset is
+    built.
 
     Args:
         data_prefix: ``img_path`` and ``teacher_img_path``, the folders of the
             student's and of the teacher's files, below ``data_root``.
-        ann_file: the annotation file; class folders without one.
-        with_label: False for folders without classes, or for lines without
-            the number of a class.
-        data_root, extensions, metainfo, pipeline, ...: as of MMPretrain's
-            ``CustomDataset``. The annotation file of a dataset with classes
-            needs ``metainfo=dict(classes=...)``.
+        ann_file: the annotation file; empty to use class folders.
+        with_label: False for folders without classes, or for lines without a
+            class number.
+        data_root, extensions, metainfo, pipeline, ...: as in MMPretrain's
+            ``CustomDataset``. An annotation file with classes needs
+            ``metainfo=dict(classes=...)``.
     Raises:
         FileNotFoundError: if a folder or a file of a pair is missing.
-        ValueError: if class folders differ, two files would be one half of a
-            pair, or a line does not fit.
-        UnreadableFile: by ``dataset[i]``, if a file cannot be decoded.
+        ValueError: if class folders differ, two files have the same path
+            without suffix, or a line is malformed.
+        UnreadableFile: from ``dataset[i]``, if a file cannot be decoded.
     Config:
         train_dataloader=dict(dataset=dict(
             type='PairedImages',
@@ -61,7 +61,7 @@ class PairedImages(CustomDataset):
     """
 
     def load_data_list(self) -> list[dict]:
-        """One dict a sample: its files and, if there are any, its label."""
+        """One dict per sample: its files, and its label if there is one."""
         for key in (_STUDENT, _TEACHER):
             self._require_folder(key)
         rows = self._listed() if self.ann_file else self._paired()
@@ -71,7 +71,7 @@ class PairedImages(CustomDataset):
         ]
 
     def prepare_data(self, idx: int) -> Any:
-        """A sample, or which of its files is the one that cannot be read."""
+        """Prepare a sample; on failure, name the file that is unreadable."""
         try:
             return super().prepare_data(idx)
         except Exception as error:
@@ -87,7 +87,7 @@ class PairedImages(CustomDataset):
 
     @property
     def has_teacher(self) -> bool:
-        """Whether samples have a file of the teacher's."""
+        """Whether samples have a teacher file."""
         return _TEACHER in self.data_prefix
 
     def _require_folder(self, key: str) -> None:
@@ -100,7 +100,7 @@ class PairedImages(CustomDataset):
             )
 
     def _paired(self) -> list[dict]:
-        """Pairs by their path in the folder of each side."""
+        """Pairs of files with the same relative path without suffix."""
         students = self._find_samples()
         if not self.with_label:
             students = [(name, None) for name in students]
@@ -114,7 +114,7 @@ class PairedImages(CustomDataset):
         ]
 
     def _teachers(self) -> list[str]:
-        """The teacher's files; its class folders must be the student's."""
+        """The teacher's files; raise if the class folders differ."""
         folder, classes = self.data_prefix[_TEACHER], None
         if self.with_label:
             _, classes = find_folders(folder)
@@ -132,7 +132,7 @@ class PairedImages(CustomDataset):
         return [name for name, _ in found] if self.with_label else found
 
     def _by_stem(self, key: str, names: Iterable[str]) -> dict[str, str]:
-        """The names by what they are without their suffix."""
+        """The names by their path without suffix; raise for duplicates."""
         found: dict[str, str] = {}
         for name in names:
             other = found.setdefault(_stem(name), name)
@@ -164,7 +164,7 @@ class PairedImages(CustomDataset):
         }
 
     def _listed(self) -> list[dict]:
-        """Pairs as the annotation file names them."""
+        """Pairs from the annotation file."""
         lines = fileio.list_from_file(self.ann_file)
         rows = [
             self._row(number, line)
@@ -213,7 +213,7 @@ class PairedImages(CustomDataset):
         return dict(gt_label=label, **self._files(names, ''))
 
     def extra_repr(self) -> list[str]:
-        """What ``print`` adds to the base class's lines."""
+        """The lines that ``print`` adds to those of the base class."""
         folder = self.data_prefix.get(_TEACHER, 'none')
         return [*super().extra_repr(), f"Teacher's images: \t{folder}"]
 

@@ -1,4 +1,4 @@
-"""Samples that know their index and draw their own randomness."""
+"""Sample indices, and augmentation seeded per sample."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from torch.utils.data import (
 
 
 class SampleKey(int):
-    """An index that also says for which time its sample is drawn.
+    """A sample index with the number of its draw, the epoch or episode.
 
-    It travels to the data workers in place of the bare index.
+    It is sent to the data workers in place of the bare index.
     """
 
     def __new__(cls, index: int, draw: int) -> SampleKey:
@@ -36,15 +36,15 @@ class KeyedSampler(Sampler):
     """Yields the indices of another sampler as `SampleKey`.
 
     Args:
-        sampler: any sampler; its ``epoch`` is the draw where it has one, and
-            a `SampleKey` of its own is handed on.
-        length: indices that make one pass, for samplers without an epoch.
+        sampler: any sampler. Its ``epoch`` is the draw if it has one; a
+            `SampleKey` that it yields keeps its own draw.
+        length: indices per pass, for samplers without an epoch.
     """
 
     def __init__(self, sampler: Sampler, length: int) -> None:
         self.sampler = sampler
         self.length = length
-        #: Indices already drawn before this run, set on resume.
+        #: Number of indices drawn before this run; set on resume.
         self.start = 0
 
     def __iter__(self) -> Iterator[SampleKey]:
@@ -57,16 +57,17 @@ class KeyedSampler(Sampler):
 
 
 class IndexedDataset(Dataset):
-    """Wraps a dataset: stamps ``sample_idx`` and isolates augmentation.
+    """Wrap a dataset: set ``sample_idx`` and seed augmentation per sample.
 
-    ``sample_idx`` becomes the index in this, the outermost dataset. With a
-    seed, what a sample draws from python's, numpy's and torch's generators is
-    a function of (seed, draw, index): worker count, rank and restarts do not
-    matter, and the training process's own generators are left alone.
+    ``sample_idx`` is the index in this, the outermost dataset. With a seed,
+    the numbers that a sample draws from the generators of Python, NumPy and
+    torch are a function of (seed, draw, index). They do not depend on worker
+    count, rank or restarts, and the generators of the training process are
+    unaffected.
 
     Args:
         dataset: any map-style dataset.
-        seed: of the augmentation; None leaves the generators as they are.
+        seed: seed of the augmentation; None to use the global generators.
     """
 
     def __init__(self, dataset: Dataset, seed: int | None = None) -> None:
@@ -84,10 +85,10 @@ class IndexedDataset(Dataset):
             return self._stamp(self.dataset[int(index)], index)
 
     def __getitems__(self, indices: Sequence[int]) -> Any:
-        """A whole batch, where the dataset can fetch it that way.
+        """Fetch a whole batch at once, if the dataset supports it.
 
-        With a seed it must also say that this draws nothing at random
-        (``fetches_batches``): a batch has no seed, each sample has its own.
+        With a seed, the dataset must also declare that this draws no random
+        numbers (``fetches_batches``), because seeds are per sample.
         """
         fetch = getattr(self.dataset, '__getitems__', None)
         whole = getattr(self.dataset, 'fetches_batches', False)
@@ -101,7 +102,7 @@ class IndexedDataset(Dataset):
         return [self._stamp(item, index) for item, index in pairs]
 
     def _seeds(self, indices: Sequence[int]) -> list[int] | None:
-        """A number for each sample, of (seed, draw, index)."""
+        """One seed per sample, a hash of (seed, draw, index)."""
         if self.seed is None:
             return None
         return [
@@ -121,17 +122,19 @@ class IndexedDataset(Dataset):
         return item
 
 
-# Swapped in for a sample: saving and restoring numpy's own costs far more.
+# Swapped in while a sample is prepared, which is much faster than saving and
+# restoring the state of NumPy's own generator.
 _NUMPY_GENERATOR = np.random.MT19937(0)
 
 
 @contextmanager
 def seeded(*key: int) -> Iterator[None]:
-    """Seed python, numpy and torch from integers; a process gets them back.
+    """Seed the generators of Python, NumPy and torch inside the context.
 
-    Data workers draw nothing else, so there nothing is put back.
+    Their state is restored afterwards, except in data workers, which draw no
+    other random numbers.
     """
-    seed = hash(key) % 2**32  # of integers, so the same in every process
+    seed = hash(key) % 2**32  # hashes of integers agree across processes
     own = get_worker_info() is None
     if own:
         states = random.getstate(), torch.get_rng_state()
@@ -152,20 +155,20 @@ def seeded(*key: int) -> Iterator[None]:
 def index_samples(
     loader: DataLoader, seed: int | None = None
 ) -> IndexedDataset:
-    """Let a dataloader's samples know their index, and maybe their seed.
+    """Give a dataloader's samples their index and, if set, their seed.
 
     Args:
-        loader: not iterated yet; changed in place, once however often it is
-            asked for.
+        loader: a dataloader that is not iterated yet. It is changed in place;
+            repeated calls wrap it once.
         seed: see `IndexedDataset`.
     """
     dataset = loader.dataset
     if not isinstance(dataset, IndexedDataset):
         dataset = IndexedDataset(dataset)
-        # DataLoader refuses to set the attribute once it is made.
+        # DataLoader.__setattr__ rejects this after construction.
         loader.__dict__['dataset'] = dataset
     if getattr(dataset, 'fetches_batches', False):
-        # A worker takes longer to send a batch than this process to fetch it.
+        # Sending a batch from a worker takes longer than fetching it here.
         loader.num_workers = loader.timeout = 0
     if seed is not None:
         dataset.seed = seed
@@ -180,6 +183,6 @@ def index_samples(
 
 
 def _pass_length(loader: DataLoader) -> int:
-    """Indices that one process draws in one pass over the dataset."""
+    """Number of indices per process in one pass over the dataset."""
     world = getattr(loader.sampler, 'world_size', 1)
     return max(1, len(loader.dataset) // world)

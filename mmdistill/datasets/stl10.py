@@ -15,25 +15,26 @@ _CLASSES = 10
 
 @DATASETS.register_module()
 class STL10(BaseDataset):
-    """10 classes of 96x96 colour images: 5,000 to train, 8,000 to test.
+    """STL-10: 10 classes of 96x96 color images, 5,000 train and 8,000 test.
 
     It reads the published binary files: ``train_X.bin`` and ``test_X.bin``
-    hold images channel by channel and column by column, ``train_y.bin`` and
-    ``test_y.bin`` labels from 1, ``class_names.txt`` the names. An image is
-    read from its file when it is asked for.
+    hold the images as (channel, column, row), ``train_y.bin`` and
+    ``test_y.bin`` the labels from 1, ``class_names.txt`` the names. Images are
+    read from the file on access.
 
     Paper: Coates et al., An Analysis of Single-Layer Networks in Unsupervised
-    Feature Learning, AISTATS 2011.
+    Feature Learning, AISTATS 2011,
+    https://proceedings.mlr.press/v15/coates11a.html.
 
     Args:
         data_root: folder of the files.
         split: 'train' or 'test'.
         pipeline: transforms; the image is ``img``, (96, 96, 3) uint8 in RGB.
-        metainfo, indices, lazy_init, ...: as of MMPretrain's BaseDataset.
+        metainfo, indices, lazy_init, ...: as in MMPretrain's BaseDataset.
     Raises:
         FileNotFoundError: if a file is missing.
-        ValueError: if there is no such split, or the sizes of the files do
-            not agree, as after an interrupted copy.
+        ValueError: for an unknown split, or if the file sizes do not agree,
+            such as after an interrupted copy.
     Config:
         dataset=dict(type='STL10', data_root='data/stl10_binary',
                      split='train', pipeline=train_pipeline)
@@ -50,7 +51,7 @@ class STL10(BaseDataset):
         super().__init__(ann_file='', data_root=data_root, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """One dict an image: ``gt_label`` and its ``row`` in the file."""
+        """One dict per image: ``gt_label`` and its ``row`` in the file."""
         labels = np.fromfile(self._file(f'{self.split}_y.bin'), np.uint8)
         size = osp.getsize(self._file(f'{self.split}_X.bin'))
         if size != len(labels) * _BYTES:
@@ -73,7 +74,7 @@ class STL10(BaseDataset):
         ]
 
     def prepare_data(self, idx: int) -> Any:
-        """Read an image, then send it through the pipeline."""
+        """Read an image, then run the pipeline."""
         info = self.get_data_info(idx)
         image = np.fromfile(
             self._file(f'{self.split}_X.bin'),
@@ -95,5 +96,5 @@ class STL10(BaseDataset):
         return path
 
     def extra_repr(self) -> list[str]:
-        """What ``print`` adds to the base class's lines."""
+        """The lines that ``print`` adds to those of the base class."""
         return [f'Split: \t{self.split} of {self.data_root!r}']

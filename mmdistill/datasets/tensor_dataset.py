@@ -1,4 +1,4 @@
-"""A dataset held as one tensor, from which batches are taken whole."""
+"""A dataset in one tensor, from which whole batches are indexed."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from mmdistill.structures import BatchedSamples
 
 @DATASETS.register_module()
 class ImageTensorDataset(BaseDataset):
-    """Another dataset's images as one uint8 tensor, read once.
+    """The images of another dataset as one uint8 tensor in memory.
 
     A dataloader with ``collate_fn=dict(type='batch_collate')`` gets whole
-    batches of it; crop, flip and normalisation are left to
-    ``BatchAugmentPreprocessor``. It is made for small images: the tensor lies
-    in memory. Training takes its batches in the training process whatever
-    ``num_workers`` says, since to send one takes longer (`index_samples`);
-    workers, where they are used, share the tensor.
+    batches; crop, flip and normalization are left to
+    ``BatchAugmentPreprocessor``. It is meant for small images, because the
+    tensor is kept in memory. Training fetches batches in the training process
+    for any ``num_workers``, because sending a batch from a worker takes longer
+    (`index_samples`); other workers share the tensor.
 
     Args:
-        dataset: config of a dataset, or a built one, whose items hold ``img``
-            or else an ``img_path``. Its pipeline runs once and may load and
-            resize, but not pack and not draw at random.
-        pipeline: of single images. A batch is taken whole only if this is
-            ``PackInputs`` alone; with more (test-time augmentation), images
-            are prepared one by one.
-        metainfo, indices, classes, ...: as MMPretrain's BaseDataset.
+        dataset: a dataset or its config, whose items hold ``img`` or
+            ``img_path``. Its pipeline runs once; it may load and resize, but
+            must not pack or use random transforms.
+        pipeline: transforms of single images. Whole batches need
+            ``PackInputs`` alone; with further transforms (test-time
+            augmentation) images are prepared one by one.
+        metainfo, indices, classes, ...: as in MMPretrain's BaseDataset.
     Shape:
         images: (N, C, H, W) uint8; labels: (N,) int64, -1 where unknown, or
-        None without any.
+        None if there are none.
     Raises:
-        ValueError: if images differ in size, are not uint8, have several
-            labels, or if the inner pipeline packs or draws at random.
+        ValueError: if images differ in size, are not uint8 or have several
+            labels, or if the inner pipeline packs or is random.
     Config:
         dataset=dict(
             type='ImageTensorDataset',
@@ -63,7 +63,7 @@ class ImageTensorDataset(BaseDataset):
         )
 
     def load_data_list(self) -> list[int]:
-        """Read all images; the list is their positions in the tensor."""
+        """Read all images; the data list holds their rows in the tensor."""
         dataset, self._source = self._source, None  # needed only here
         if isinstance(dataset, dict):
             dataset = DATASETS.build(dataset)
@@ -74,24 +74,24 @@ class ImageTensorDataset(BaseDataset):
         return list(range(len(self.images)))
 
     def full_init(self) -> None:
-        """Read the images, unless that was done."""
+        """Read the images, unless that is done already."""
         if not self._fully_initialized:
             super().full_init()
             self._keep()
 
     def get_subset_(self, indices: Sequence[int] | int) -> None:
-        """Keep the images at these indices, or the first or last so many."""
+        """Keep the images at these indices, or the first or last n."""
         super().get_subset_(indices)
         self._keep()
 
     def get_subset(self, indices: Sequence[int] | int) -> ImageTensorDataset:
-        """A dataset of the images at these indices only."""
+        """A dataset with only the images at these indices."""
         subset = copy.copy(self)
         subset.get_subset_(indices)
         return subset
 
     def _keep(self) -> None:
-        """Let the tensors follow ``data_list``, what is left of them."""
+        """Reduce the tensors to the rows that are left in ``data_list``."""
         if self.data_list != list(range(len(self.images))):
             rows = torch.as_tensor(self.data_list, dtype=torch.long)
             self.images = _shared(self.images[rows])
@@ -101,7 +101,7 @@ class ImageTensorDataset(BaseDataset):
 
     @property
     def fetches_batches(self) -> bool:
-        """Whether batches are taken whole, which draws nothing at random."""
+        """Whether whole batches are fetched, which needs no randomness."""
         only = self.pipeline.transforms
         return (
             len(only) == 1
@@ -131,15 +131,15 @@ class ImageTensorDataset(BaseDataset):
         return ImageBatch(self, indices)
 
     def extra_repr(self) -> list[str]:
-        """What ``print`` adds to the base class's lines."""
+        """The lines that ``print`` adds to those of the base class."""
         return [f'Images: \t{tuple(self.images.shape)}, uint8']
 
 
 class ImageBatch:
-    """Some images of an `ImageTensorDataset`, not gathered yet.
+    """A batch of an `ImageTensorDataset` that is not gathered yet.
 
-    It iterates as the items that the dataset would give one by one, so every
-    collate function takes it; ``batch_collate`` takes it whole.
+    It iterates over the items that the dataset would return one by one, so
+    every collate function accepts it; ``batch_collate`` uses it as a whole.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class ImageBatch:
     def stamp(
         self, sample_idx: Sequence[int], seed: Sequence[int] | None
     ) -> ImageBatch:
-        """The same with other indices, and a seed for every image."""
+        """A copy with other sample indices, and a seed per image."""
         return ImageBatch(self.dataset, self.indices, sample_idx, seed)
 
     def collate(self) -> dict:
@@ -190,7 +190,7 @@ class ImageBatch:
 
 @FUNCTIONS.register_module()
 def batch_collate(items: ImageBatch | Sequence) -> Any:
-    """Hand on a batch that was taken whole; others as ``default_collate``.
+    """Collate a whole batch at once; other items by ``default_collate``.
 
     Config:
         train_dataloader=dict(collate_fn=dict(type='batch_collate'), ...)
@@ -201,12 +201,12 @@ def batch_collate(items: ImageBatch | Sequence) -> Any:
 
 
 def _int64(values: Sequence[int]) -> Tensor:
-    # By way of numpy, which reads a list six times as fast as torch.
+    # NumPy converts a list six times as fast as torch.
     return torch.from_numpy(np.asarray(values, np.int64))
 
 
 def _read(dataset: Dataset) -> tuple[Tensor, Tensor | None]:
-    """All images, in shared memory where there is room, and all labels."""
+    """All images, in shared memory if there is room, and all labels."""
     images, labels, load = None, [], None
     for i in range(len(dataset)):
         item = dataset[i]
@@ -219,7 +219,7 @@ def _read(dataset: Dataset) -> tuple[Tensor, Tensor | None]:
                 )
             load = load or TRANSFORMS.build(dict(type='LoadImageFromFile'))
             item = load(item)
-        image = np.atleast_3d(item['img'])  # grey images may have 2
+        image = np.atleast_3d(item['img'])  # gray images may be 2-D
         if images is None:
             h, w, c = image.shape
             images = torch.empty(len(dataset), c, h, w, dtype=torch.uint8)
@@ -254,7 +254,7 @@ def _read(dataset: Dataset) -> tuple[Tensor, Tensor | None]:
 
 
 def _shared(images: Tensor) -> Tensor:
-    """In shared memory, so that spawned workers get no copy of it."""
+    """Move to shared memory, so that spawned workers do not copy it."""
     try:
         return images.share_memory_()
     except RuntimeError:  # /dev/shm is small in many containers
@@ -262,10 +262,10 @@ def _shared(images: Tensor) -> Tensor:
 
 
 def _check_pipeline(dataset: Dataset) -> None:
-    """Refuse transforms whose one draw would be frozen for all epochs."""
+    """Reject random transforms: one draw would be frozen for all epochs."""
     pipeline = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
     for transform in pipeline:
-        # mmcv keeps this list for methods marked with cache_randomness
+        # mmcv lists the methods marked with cache_randomness here.
         if getattr(transform, '_methods_with_randomness', None):
             raise ValueError(
                 f'{type(transform).__name__} in the pipeline inside '

@@ -12,24 +12,25 @@ from mmdistill.utils.text import shown
 
 @DATASETS.register_module()
 class TinyImageNet(BaseDataset):
-    """200 classes of ImageNet at 64x64: 500 images each to train, 50 to val.
+    """Tiny ImageNet: 200 classes at 64x64, 500 train and 50 val images each.
 
-    The layout is the published one: ``train/<wnid>/images/*.JPEG``,
+    It reads the published layout: ``train/<wnid>/images/*.JPEG``,
     ``val/images`` with ``val/val_annotations.txt``, the classes in
-    ``wnids.txt`` and their names in ``words.txt``. Classes are numbered in
-    the order of their wnids, as a dataset of class folders does. The test
-    set's labels are not public.
+    ``wnids.txt`` and their names in ``words.txt``. Classes are numbered in the
+    order of their wnids, as in a dataset of class folders. The labels of the
+    test set are not public.
 
-    Paper: Le and Yang, Tiny ImageNet Visual Recognition Challenge, 2015.
+    Paper: Le and Yang, Tiny ImageNet Visual Recognition Challenge, Stanford
+    CS 231N course report, 2015.
 
     Args:
         data_root: folder of ``wnids.txt``.
         split: 'train' or 'val'.
-        pipeline, metainfo, indices, ...: as of MMPretrain's BaseDataset.
+        pipeline, metainfo, indices, ...: as in MMPretrain's BaseDataset.
     Raises:
         FileNotFoundError: if a file, a folder or images are missing.
-        ValueError: if there is no such split, ``wnids.txt`` is empty, or
-            annotations name other classes.
+        ValueError: for an unknown split, if ``wnids.txt`` is empty, or if
+            annotations have other classes.
     Config:
         dataset=dict(type='TinyImageNet', data_root='data/tiny-imagenet-200',
                      split='train', pipeline=train_pipeline)
@@ -47,7 +48,7 @@ class TinyImageNet(BaseDataset):
         super().__init__(ann_file='', data_root=data_root, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """One dict an image: ``img_path`` and ``gt_label``."""
+        """One dict per image: ``img_path`` and ``gt_label``."""
         wnids = sorted(x for (x, *_) in self._table('wnids.txt'))
         if not wnids:
             raise ValueError(
@@ -97,7 +98,7 @@ class TinyImageNet(BaseDataset):
         return sorted(x for x in os.listdir(folder) if x.endswith('.JPEG'))
 
     def _table(self, *names: str) -> list[list[str]]:
-        """Lines of a file, split at tabs."""
+        """The lines of a file, split at tabs."""
         path = self._path(*names)
         if not osp.isfile(path):
             raise FileNotFoundError(self._advice('file', path))
@@ -115,5 +116,5 @@ class TinyImageNet(BaseDataset):
         )
 
     def extra_repr(self) -> list[str]:
-        """What ``print`` adds to the base class's lines."""
+        """The lines that ``print`` adds to those of the base class."""
         return [f'Split: \t{self.split} of {self.data_root!r}']

@@ -1,4 +1,4 @@
-"""What the datasets of detection and segmentation do alike with files."""
+"""Shared file handling of the detection and segmentation datasets."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from mmdistill.utils.text import shown
 
 
 class TransferDataset(BaseDataset):
-    """Images for transfer, with a policy for files that cannot be decoded.
+    """Base of detection and segmentation sets, which handles corrupt files.
 
-    With ``corrupt='fail'`` such a file ends the run, with its name. With
-    ``'skip'`` training takes the next sample instead, and a test gets a blank
-    image of the same size, whose ``corrupt=True`` metrics leave out; each file
-    is named once in the log.
+    With ``corrupt='fail'`` a file that cannot be decoded ends the run with an
+    error that names it. With ``'skip'`` training uses the next sample instead,
+    and tests use a blank image of the same size with ``corrupt=True``, which
+    the metrics leave out; each file is logged once.
 
     Args:
         corrupt: 'fail' or 'skip'.
         data_root, data_prefix, metainfo, classes, indices, pipeline,
-            test_mode, lazy_init, ...: as of MMPretrain's BaseDataset.
+            test_mode, lazy_init, ...: as in MMPretrain's BaseDataset.
     Raises:
-        ValueError: for another policy.
+        ValueError: for an unknown policy.
     """
 
     def __init__(
@@ -56,17 +56,17 @@ class TransferDataset(BaseDataset):
         if self._fully_initialized:
             return
         super().full_init()
-        # Shared, so that what a data worker finds is known to all processes.
+        # Shared memory, so all data workers know the corrupt files.
         self._corrupt = torch.zeros(len(self), dtype=torch.bool)
         self._corrupt.share_memory_()
 
     @property
     def corrupt_count(self) -> int:
-        """How many samples could not be decoded so far."""
+        """Number of samples that could not be decoded so far."""
         return int(self._corrupt.sum())
 
     def __getitem__(self, idx: int) -> dict:
-        """The sample, or in training the next one that can be decoded."""
+        """The sample, or in training the next decodable one."""
         attempts = min(len(self), self.max_refetch + 1)
         data = self.prepare_data(idx)
         for offset in range(1, attempts):
@@ -81,7 +81,7 @@ class TransferDataset(BaseDataset):
         return data
 
     def prepare_data(self, idx: int) -> dict | None:
-        """Send a sample through the pipeline; None for a corrupt one."""
+        """Run the pipeline on a sample; None for a corrupt training file."""
         try:
             return self.pipeline(self.get_data_info(idx))
         except UnreadableFile as error:
@@ -113,7 +113,7 @@ class TransferDataset(BaseDataset):
             )
 
     def extra_repr(self) -> list[str]:
-        """What ``print`` adds to the base class's lines."""
+        """The lines that ``print`` adds to those of the base class."""
         return [
             f'Annotation file: \t{self.ann_file}',
             f'Folders: \t{self.data_prefix}',
@@ -124,8 +124,9 @@ class DetectionDataset(TransferDataset):
     """Images with boxes.
 
     Args:
-        keep_empty: train on images without a box, too. A test has all images.
-        ann_file, data_root, corrupt, ...: as of `TransferDataset`.
+        keep_empty: keep images without a box in training. Tests keep them
+            always.
+        ann_file, data_root, corrupt, ...: as in `TransferDataset`.
     """
 
     def __init__(self, *args: Any, keep_empty: bool = False, **kwargs: Any):
@@ -133,7 +134,7 @@ class DetectionDataset(TransferDataset):
         super().__init__(*args, **kwargs)
 
     def filter_data(self) -> list[dict]:
-        """Leave out images without a box, in training."""
+        """Remove images without a box from the training set."""
         if self.test_mode or self.keep_empty:
             return self.data_list
         kept = [info for info in self.data_list if len(info['labels'])]
@@ -152,10 +153,10 @@ class DetectionDataset(TransferDataset):
 
 
 class BoxCleaner:
-    """Clips boxes to their images and tells which have nothing left.
+    """Clip boxes to their images and find those to drop.
 
-    A box of less than a pixel in width or height is nothing. What was changed
-    is counted, and logged once.
+    Boxes of less than a pixel in width or height are dropped. Changes are
+    counted and logged once.
     """
 
     def __init__(self) -> None:
@@ -165,19 +166,19 @@ class BoxCleaner:
     def __call__(
         self, boxes: np.ndarray, size: tuple[int, int], image: str
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The clipped boxes, and which of them are to be kept.
+        """The clipped boxes, and the mask of boxes to keep.
 
         Args:
             boxes: (x1, y1, x2, y2) in pixels.
             size: height and width of the image.
-            image: its name, for the log.
+            image: name of the image, for the log.
         Shape:
             boxes: (n, 4); returns (n, 4) float32 and (n,) bool.
         """
         height, width = size
         inside = boxes.clip(0, [width, height, width, height])
         kept = (inside[:, 2:] - inside[:, :2] >= 1).all(axis=1)
-        # Annotations are rounded to hundredths of a pixel.
+        # Tolerance: annotations are rounded to hundredths of a pixel.
         moved = (np.abs(inside - boxes) > 0.1).any(axis=1)
         self._note(self.clipped, boxes[moved & kept], image)
         self._note(self.dropped, boxes[~kept], image)
@@ -189,7 +190,7 @@ class BoxCleaner:
             found.append(f'{np.round(box, 1).tolist()} in {image}')
 
     def log(self) -> None:
-        """Say what was changed, if anything was."""
+        """Log the changes, if there are any."""
         for found, what in (
             (self.clipped, 'reach out of their image and are clipped'),
             (self.dropped, 'have less than a pixel in it and are dropped'),
@@ -204,14 +205,14 @@ class BoxCleaner:
 
 
 def require_files(paths: Sequence[str], change: str) -> None:
-    """Raise FileNotFoundError, with names and number, if files are missing.
+    """Raise FileNotFoundError with names and count if files are missing.
 
-    It lists each folder once, which is far quicker than asking for each file.
-    Files that are not on a local disk are not looked for.
+    Each folder is listed once, which is much faster than testing each file.
+    Files on remote storage (``://``) are not checked.
 
     Args:
         paths: the files.
-        change: what to change, for the message.
+        change: advice for the error message.
     """
     folders = defaultdict(set)
     for path in paths:

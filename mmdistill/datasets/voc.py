@@ -1,4 +1,4 @@
-"""PASCAL VOC in the folders of its development kit."""
+"""PASCAL VOC in the layout of its development kit."""
 
 from __future__ import annotations
 
@@ -32,29 +32,30 @@ _CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
 
 @DATASETS.register_module()
 class VOCDetection(DetectionDataset):
-    """VOC's images with boxes, of one or several years.
+    """VOC images with boxes, from one or several years.
 
-    The files count pixels from 1, both corners included; boxes here are
-    (xmin - 1, ymin - 1, xmax, ymax), as detectron2's.
+    VOC's files count pixels from 1 and include both corners; boxes here are
+    (xmin - 1, ymin - 1, xmax, ymax), as in detectron2.
 
     Paper: Everingham et al., The Pascal Visual Object Classes (VOC)
-    Challenge, IJCV 88, 2010.
+    Challenge, IJCV 88, 2010, https://doi.org/10.1007/s11263-009-0275-4.
 
     Args:
         data_root: folder of the development kit, with ``VOC2007``,
             ``VOC2012``.
         image_sets: pairs of year and list: ``('2007', 'trainval')`` is
             ``VOC2007/ImageSets/Main/trainval.txt``.
-        use_difficult: train on the objects marked as difficult, too. A test
-            has them, with their mark, which `VOCMetric` heeds.
+        use_difficult: train on the objects marked as difficult, too. Tests
+            always load them with their mark, for `VOCMetric`.
         classes: names of the classes; other objects are left out.
-        keep_empty: train on images without a box, too. A test has all images.
-        corrupt: what an image does that cannot be decoded: 'fail' or 'skip'.
-        pipeline, test_mode, indices, lazy_init, ...: as of MMPretrain's
+        keep_empty: keep images without a box in training. Tests keep them
+            always.
+        corrupt: policy for images that cannot be decoded, 'fail' or 'skip'.
+        pipeline, test_mode, indices, lazy_init, ...: as in MMPretrain's
             BaseDataset.
     Raises:
         FileNotFoundError: if a list, annotations or images are missing.
-        ValueError: if an annotation file is damaged, or image_sets are no
+        ValueError: if an annotation file is damaged, or image_sets are not
             pairs.
     Config:
         dataset=dict(
@@ -83,7 +84,7 @@ class VOCDetection(DetectionDataset):
         super().__init__(data_root=data_root, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """One dict an image: its path and size, boxes, labels, marks."""
+        """One dict per image: path, size, boxes, labels, difficult marks."""
         cleaner, others = BoxCleaner(), Counter()
         data_list = []
         for year, name in self.image_sets:
@@ -115,7 +116,7 @@ class VOCDetection(DetectionDataset):
     def _instances(
         self, found: dict, image: str, cleaner: BoxCleaner, others: Counter
     ) -> dict:
-        """The objects of the wanted classes, as arrays."""
+        """The objects of the chosen classes, as arrays."""
         classes = self.class_to_idx
         others.update(x for x in found['names'] if x not in classes)
         labels = np.array([classes.get(x, -1) for x in found['names']], int)
@@ -139,22 +140,23 @@ class VOCDetection(DetectionDataset):
 
 @DATASETS.register_module()
 class VOCSegmentation(TransferDataset):
-    """Images with a class for every pixel, in VOC's folders.
+    """Semantic segmentation in VOC's layout.
 
-    Paper: Everingham et al., The Pascal Visual Object Classes (VOC)
-    Challenge, IJCV 88, 2010. ``trainaug``: Hariharan et al., Semantic Contours
-    from Inverse Detectors, ICCV 2011.
+    Papers: Everingham et al., The Pascal Visual Object Classes (VOC)
+    Challenge, IJCV 88, 2010, https://doi.org/10.1007/s11263-009-0275-4.
+    ``trainaug``: Hariharan et al., Semantic Contours from Inverse Detectors,
+    ICCV 2011.
 
     Args:
         data_root: folder of a year, such as ``data/VOCdevkit/VOC2012``.
         image_set: list of names, ``ImageSets/Segmentation/train.txt``.
         data_prefix: the folders of images (``.jpg``) and maps (``.png``);
-            ``map`` is ``SegmentationClassAug`` unless given, when the list is
-            ``trainaug``.
+            ``map`` defaults to ``SegmentationClass``, for ``trainaug`` to
+            ``SegmentationClassAug``.
         classes: names of the classes, in the order of their numbers in the
-            maps; the default is the background and VOC's 20. 255 is void.
-        corrupt: what a file does that cannot be decoded: 'fail' or 'skip'.
-        pipeline, test_mode, indices, lazy_init, ...: as of MMPretrain's
+            maps; the default is background and VOC's 20. 255 is ignored.
+        corrupt: policy for files that cannot be decoded, 'fail' or 'skip'.
+        pipeline, test_mode, indices, lazy_init, ...: as in MMPretrain's
             BaseDataset.
     Raises:
         FileNotFoundError: if the list, images or maps are missing.
@@ -183,7 +185,7 @@ class VOCSegmentation(TransferDataset):
         super().__init__(data_root=data_root, data_prefix=prefix, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """One dict an image: its path and that of its map."""
+        """One dict per image: the paths of the image and its map."""
         names = _read_list(
             self.data_root, 'Segmentation', self.image_set, 'image_set'
         )
@@ -200,7 +202,7 @@ class VOCSegmentation(TransferDataset):
         ]
 
     def image_size(self, info: dict) -> tuple[int, int]:
-        """Height and width, as a file of the pair says in its first bytes."""
+        """Height and width from the header of the map, or of the image."""
         try:
             width, height = Image.open(info['map_path']).size
         except OSError:
@@ -213,7 +215,7 @@ class VOCSegmentation(TransferDataset):
 
 
 def _read_list(folder: str, task: str, name: str, key: str) -> list[str]:
-    """The names in a file of ``ImageSets``."""
+    """The image names in a file of ``ImageSets``."""
     path = osp.join(folder, 'ImageSets', task, f'{name}.txt')
     if not exists(path):
         raise FileNotFoundError(
@@ -223,7 +225,7 @@ def _read_list(folder: str, task: str, name: str, key: str) -> list[str]:
 
 
 def _read_annotation(path: str) -> dict:
-    """Size, and the names, boxes and marks of all objects, of an XML file."""
+    """Image size, and names, boxes and difficult marks of all objects."""
     try:
         root = ElementTree.parse(path).getroot()
         objects = root.findall('object')

@@ -1,4 +1,4 @@
-"""Metrics, and the functions that they are made of."""
+"""Metrics, and the functions behind them."""
 
 from mmdistill.evaluation.auc import AUC
 from mmdistill.evaluation.coco import CocoMetric

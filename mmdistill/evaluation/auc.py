@@ -12,12 +12,15 @@ from mmdistill.registry import METRICS
 class AUC(BaseMetric):
     """Area under the ROC curve, in percent: one class against the rest.
 
-    The mean over classes; for two classes, of the second one's score. The
-    metric of WCoRD's privileged-information experiments (supplement, Table
-    2). scikit-learn computes it.
+    It is the mean over classes, or for two classes the AUC of the second
+    one's score. scikit-learn computes it.
+
+    Paper: Chen et al., Wasserstein Contrastive Representation Distillation,
+    CVPR 2021, https://arxiv.org/abs/2012.08674: the metric of the
+    privileged-information experiments (supplement, Table 2).
 
     Args:
-        collect_device, prefix: as of MMEngine's ``BaseMetric``.
+        collect_device, prefix: as in MMEngine's ``BaseMetric``.
     Raises:
         ValueError: if a class does not occur in the data.
     Config:
@@ -44,7 +47,7 @@ class AUC(BaseMetric):
                 f'AUC is not defined for classes without a sample: {absent}; '
                 'evaluate on data that has every class'
             )
-        # Scores that are rounded in float32 do not sum to 1 exactly.
+        # float32 scores do not sum to 1 exactly; scikit-learn requires it.
         scores = scores / scores.sum(dim=1, keepdim=True)
         if scores.shape[1] == 2:
             value = roc_auc_score(labels.numpy(), scores[:, 1].numpy())

@@ -29,26 +29,28 @@ _NAMES = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl')
 class CocoMetric(BaseMetric):
     """COCO's average precision of boxes and masks, in percent.
 
-    pycocotools computes it on the images that were seen. ``coco/bbox_AP`` is
-    the mean over IoU 0.5 to 0.95, ``AP50`` and ``AP75`` are at one IoU,
-    ``APs``, ``APm`` and ``APl`` of objects below 32^2, up to 96^2 and above;
-    NaN where there is no such object. Crowd regions of the annotation file
-    are ignored regions. Of images that could not be decoded nothing counts.
-    The test pipeline may resize images, but not crop or turn them.
+    pycocotools computes it on the images of the test set. ``coco/bbox_AP`` is
+    the mean over IoU thresholds from 0.5 to 0.95, ``AP50`` and ``AP75`` are at
+    one threshold. ``APs``, ``APm`` and ``APl`` are the AP of objects with an
+    area below 32^2, up to 96^2 and above; NaN if there is no such object.
+    Crowd regions of the annotation file are ignored regions. Images that could
+    not be decoded are left out. The test pipeline may resize images, but not
+    crop or rotate them.
 
-    Paper: Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014.
+    Paper: Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014,
+    https://arxiv.org/abs/1405.0312.
 
     Args:
-        ann_file: the annotation file of the test's `CocoDetection`, a path
-            from the current folder.
+        ann_file: the annotation file of the tested `CocoDetection`, relative
+            to the current folder.
         iou_types: 'bbox' and 'segm', or one of them.
         classwise: also report each class, as ``coco/bbox_AP_<class>``.
         outfile_prefix: write the detections to ``<prefix>.bbox.json`` and
             ``<prefix>.segm.json``, as COCO's server takes them.
-        collect_device, prefix: as of MMEngine's ``BaseMetric``.
+        collect_device, prefix: as in MMEngine's ``BaseMetric``.
     Raises:
         FileNotFoundError: if the annotation file does not exist.
-        ValueError: for another IoU type.
+        ValueError: for an unknown IoU type.
     Config:
         val_evaluator=dict(
             type='CocoMetric',
@@ -72,7 +74,7 @@ class CocoMetric(BaseMetric):
                 "CocoMetric.iou_types are 'bbox' and 'segm', got "
                 f'{tuple(iou_types)}'
             )
-        # A test takes long, and the file is only read after it.
+        # Fail early: the file is read only after the whole test has run.
         require_ann_file(ann_file)
         self.ann_file = ann_file
         self.iou_types = iou_types
@@ -81,7 +83,7 @@ class CocoMetric(BaseMetric):
         self._coco: COCO | None = None
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Keep the detections of a batch, masks as run lengths."""
+        """Store the detections of a batch, masks as run lengths."""
         for sample in data_samples:
             found = sample['pred_instances']
             kept = dict(
@@ -101,10 +103,10 @@ class CocoMetric(BaseMetric):
             self.results.append(kept)
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
-        """Run pycocotools on what all processes kept."""
+        """Run pycocotools on the detections of all processes."""
         if self._coco is None:
             self._coco = read_coco(self.ann_file)
-        # Samplers repeat images to fill the last batch.
+        # Drop duplicates: samplers repeat images to fill the last batch.
         seen = {r['img_id']: r for r in results if not r['corrupt']}
         category_ids = self.dataset_meta.get('category_ids', ())
         if seen.keys() - self._coco.imgs or {*category_ids} - {
@@ -154,7 +156,8 @@ class CocoMetric(BaseMetric):
             evaluation.summarize()
         values = [_percent(x) for x in evaluation.stats[: len(_NAMES)]]
         metrics = dict(zip(_NAMES, values, strict=True))
-        # (IoU, recall, class, area, detections); pycocotools sorts the ids.
+        # Axes: IoU, recall, class, area, max detections; pycocotools sorts the
+        # class ids.
         precision = evaluation.eval['precision'][:, :, :, 0, -1]
         order = sorted(meta['category_ids'])
         for name, number in zip(classes, meta['category_ids'], strict=False):
@@ -164,14 +167,14 @@ class CocoMetric(BaseMetric):
 
 
 def _percent(value: float) -> float:
-    """pycocotools says -1 where there is nothing to find."""
+    """Percent; NaN for the -1 that pycocotools gives without any object."""
     return 100 * float(value) if value > -1 else math.nan
 
 
 def _as_coco(
     results: Sequence[dict], iou_type: str, category_ids: Sequence[int]
 ) -> list[dict]:
-    """One dict a detection, in COCO's format of results."""
+    """One dict per detection, in COCO's results format."""
     key = dict(bbox='bbox', segm='segmentation')[iou_type]
     return [
         {
@@ -188,18 +191,18 @@ def _as_coco(
 
 
 def _xywh(boxes: Tensor, shape: Sequence, ori_shape: Sequence) -> Tensor:
-    """Corners in the model's image as corner and size in the file's."""
+    """(x1, y1, x2, y2) in the resized image to (x, y, w, h) in the file's."""
     scale = [ori / given for ori, given in zip(ori_shape, shape, strict=True)]
     boxes = boxes.double() * boxes.new_tensor(scale[::-1] * 2).double()
     return torch.cat([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], dim=1)
 
 
 def _run_lengths(masks: Tensor, ori_shape: Sequence) -> list[dict]:
-    """Masks (n, H, W), of the file's size, as COCO's run lengths."""
+    """Masks (n, H, W) as COCO's run lengths, at the size of the file."""
     masks = masks.to(torch.uint8)
     if len(masks) and tuple(masks.shape[1:]) != tuple(ori_shape):
         masks = F.interpolate(masks[None], size=tuple(ori_shape))[0]
-    # pycocotools wants (H, W, n) in Fortran's order of memory.
+    # pycocotools needs (H, W, n) in Fortran memory order.
     columns = masks.transpose(1, 2).contiguous().cpu().numpy()
     encoded = coco_mask.encode(columns.transpose(2, 1, 0))
     return [dict(rle, counts=rle['counts'].decode()) for rle in encoded]

@@ -12,22 +12,24 @@ from mmdistill.ops import prototype_scores
 def classify_episodes(
     features: Tensor, episodes: Tensor, shot: int, chunk_size: int = 100
 ) -> Tensor:
-    """To which class's mean every query of each episode is nearest.
+    """Classify the queries of each episode by the nearest class mean.
 
-    Paper: Snell et al., Prototypical Networks for Few-shot Learning, NeurIPS
-    2017, section 2.2; the classification rule of Table 5 of seed
-    004_3f53bd953af4039d.txt.
+    Papers: Snell et al., Prototypical Networks for Few-shot Learning, NeurIPS
+    2017, https://arxiv.org/abs/1703.05175, section 2.2; Yang et al.,
+    Multi-view Contrastive Learning for Online Knowledge Distillation, ICASSP
+    2021, https://arxiv.org/abs/2006.04093, Table 5 of the earlier, longer
+    version there.
 
     Args:
-        features: of all images of the dataset.
-        episodes: which images each has, as of ``Episodes.draw``.
-        shot: support images of a class, the first ones.
-        chunk_size: episodes at a time; the memory needed beside the features
-            is about chunk_size * way * (shot + query) * D * 4 bytes.
+        features: features of all images of the dataset.
+        episodes: the images of each episode, as from ``Episodes.draw``.
+        shot: support images per class, the first ones of each row.
+        chunk_size: episodes at a time; besides the features this needs about
+            chunk_size * way * (shot + query) * D * 4 bytes of memory.
     Shape:
         features: (M, D); episodes: (E, way, shot + query) int64 on the same
-        device; returns (E, way, query) int64 from 0 to way - 1: those in row
-        i are right where they are i.
+        device; returns the predicted classes (E, way, query) int64 from 0 to
+        way - 1; the true class of row i is i.
     """
     classes = []
     for chunk in episodes.split(chunk_size):
@@ -41,7 +43,8 @@ def classify_episodes(
 def mean_and_interval(values: Tensor) -> tuple[float, float]:
     """The mean, and half the width of its 95 % confidence interval.
 
-    1.96 s / sqrt(n), s^2 the unbiased variance, as few-shot papers report it.
+    The half-width is 1.96 s / sqrt(n) with the unbiased variance s^2, as in
+    few-shot papers.
 
     Shape:
         values: (n,), n > 1.

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mmdistill.ops import full_precision
 
-#: Numbers of neighbours that are reported; 20 is the one usually quoted.
+#: Numbers of neighbors that are reported; papers mostly quote k = 20.
 NEIGHBOURS = (10, 20, 100, 200)
 
 
@@ -24,27 +24,28 @@ def weighted_knn(
     top: int = 5,
     chunk_size: int = 256,
 ) -> dict[int, Tensor]:
-    """Classes of queries by a vote of their k nearest neighbours in a bank.
+    """Classify queries by a weighted vote of their k nearest neighbors.
 
-    A neighbour votes for its class with exp(cosine similarity / temperature).
-    The max(k) nearest are searched once for all k. Classes with equal votes
-    are ranked by their number.
+    A neighbor votes for its class with exp(cosine similarity / temperature).
+    One search for the max(k) nearest serves all k. Ties are broken in favor
+    of the lower class number.
 
     Paper: Wu et al., Unsupervised Feature Learning via Non-Parametric
-    Instance Discrimination, CVPR 2018, section 3.4.
+    Instance Discrimination, CVPR 2018, https://arxiv.org/abs/1805.01978,
+    section 3.4.
 
     Args:
-        queries, bank: features, L2-normalised here.
+        queries, bank: features; they are L2-normalized here.
         bank_labels: class of each feature of the bank.
-        num_classes: C, classes to choose from.
-        k: numbers of neighbours.
-        temperature: of the votes, dimensionless.
-        top: how many classes to name for each query.
-        chunk_size: queries at a time; the memory needed beside the features
-            is about chunk_size x M x 4 bytes.
+        num_classes: C, number of classes.
+        k: numbers of neighbors.
+        temperature: temperature of the votes, dimensionless.
+        top: number of ranked classes to return per query.
+        chunk_size: queries at a time; besides the features this needs about
+            chunk_size x M x 4 bytes of memory.
     Shape:
         queries: (Q, D); bank: (M, D); bank_labels: (M,) from 0 to C - 1;
-        returns for each k (Q, min(top, C)) classes, the best first.
+        returns for each k (Q, min(top, C)) classes, best first.
     Raises:
         ValueError: if a k exceeds the bank, or a label is out of range.
     """

@@ -13,20 +13,20 @@ from mmdistill.registry import METRICS
 
 @METRICS.register_module()
 class MeanIoU(BaseMetric):
-    """Intersection over union of classes of pixels, in percent.
+    """Mean intersection over union of semantic segmentation, in percent.
 
-    All pixels of all images are counted together: ``seg/mIoU`` is the mean
-    over classes of right / (predicted + true - right), ``seg/aAcc`` the share
-    of right pixels, ``seg/mAcc`` the mean over classes of right / true.
-    Classes that are neither predicted nor there are left out, and so are
-    images that could not be decoded.
+    Pixels are counted over all images: ``seg/mIoU`` is the mean over classes
+    of correct / (predicted + true - correct), ``seg/aAcc`` the fraction of
+    correct pixels, ``seg/mAcc`` the mean over classes of correct / true.
+    Classes that are neither predicted nor present are left out, as are images
+    that could not be decoded.
 
     Args:
         num_classes: C.
-        ignore_index: class of pixels that do not count.
-        collect_device, prefix: as of MMEngine's ``BaseMetric``.
+        ignore_index: label of pixels that do not count.
+        collect_device, prefix: as in MMEngine's ``BaseMetric``.
     Raises:
-        ValueError: for a class beyond C - 1.
+        ValueError: for a class above C - 1.
     Config:
         val_evaluator=dict(type='MeanIoU', num_classes=21)
     """
@@ -41,7 +41,7 @@ class MeanIoU(BaseMetric):
         self.ignore_index = ignore_index
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Count the pixels of a batch; one array an image."""
+        """Count the pixels of a batch, one array per image."""
         for sample in data_samples:
             predicted = sample['pred_sem_seg']['data'].flatten()
             true = sample['gt_sem_seg']['data'].to(predicted.device).flatten()
@@ -57,7 +57,7 @@ class MeanIoU(BaseMetric):
             self.results.append(torch.stack(counts).cpu().numpy())
 
     def compute_metrics(self, results: list[np.ndarray]) -> dict[str, float]:
-        """The metrics of the counts of all images together."""
+        """Compute the metrics from the summed counts of all images."""
         right, predicted, true = np.sum(results, axis=0)
         return dict(
             mIoU=_mean_ratio(right, true + predicted - right),
@@ -66,7 +66,7 @@ class MeanIoU(BaseMetric):
         )
 
     def _count(self, classes: Tensor, what: str) -> Tensor:
-        """Pixels of each class, (C,)."""
+        """Number of pixels per class, (C,)."""
         counts = classes.bincount(minlength=self.num_classes)
         if len(counts) > self.num_classes:
             raise ValueError(
@@ -78,7 +78,7 @@ class MeanIoU(BaseMetric):
 
 
 def _mean_ratio(part: np.ndarray, whole: np.ndarray) -> float:
-    """Mean of part / whole in percent, where there is a whole; else 0."""
+    """Mean of part / whole in percent where whole > 0; 0 if it never is."""
     part, whole = np.atleast_1d(part), np.atleast_1d(whole)
     some = whole > 0
     if not some.any():

@@ -11,25 +11,26 @@ from mmdistill.registry import METRICS
 
 @METRICS.register_module()
 class PeerAccuracy(BaseMetric):
-    """Accuracies of peers that learn together, and how much they differ.
+    """Accuracies of the peers of online distillation, and their diversity.
 
     In percent: ``top1_1`` ... ``top1_M`` of each peer, ``leader`` of the last
     one, ``ensemble``, and ``disagreement``: the fraction of samples for which
-    two peers predict different classes, mean over all pairs. 0 is what the
-    paper calls homogenised.
+    two peers predict different classes, mean over all pairs (0 is what the
+    paper calls homogenized).
 
-    The ensemble is the mean of the peers' logits, but the method's own where
-    it has one: of ONE it is the gated ensemble, as in the authors' code, and
-    the mean's accuracy stands beside it as ``ensemble_mean``.
+    The ensemble is the mean of the peers' logits, unless the method has its
+    own: for ONE it is the gated ensemble, as in the authors' code, and the
+    accuracy of the mean is reported as ``ensemble_mean``.
 
-    Samples without ``peer_scores`` do not count: of an exported student there
-    is nothing to say.
+    Samples without ``peer_scores`` are skipped, so an exported student gives
+    no metrics.
 
-    Paper: Multi-view Contrastive Learning for Online Knowledge Distillation
-    (seed 004_3f53bd953af4039d.txt), eq. 4 and Tables 1 to 3.
+    Paper: Yang et al., Multi-view Contrastive Learning for Online Knowledge
+    Distillation, ICASSP 2021, https://arxiv.org/abs/2006.04093, eq. 4 and
+    Tables 1 to 3 of the earlier, longer version there.
 
     Args:
-        collect_device, prefix: as of MMEngine's ``BaseMetric``.
+        collect_device, prefix: as in MMEngine's ``BaseMetric``.
     Config:
         val_evaluator=[dict(type='Accuracy'), dict(type='PeerAccuracy')]
     """
@@ -37,9 +38,9 @@ class PeerAccuracy(BaseMetric):
     default_prefix = 'peers'
 
     def process(self, data_batch: Sequence, data_samples: Sequence) -> None:
-        """Keep each peer's class, both ensembles', and the label.
+        """Store the classes of each peer and both ensembles, and the label.
 
-        A class of -1 stands for an ensemble that the method does not have.
+        The method's own ensemble has class -1 if there is none.
         """
         samples = [s for s in data_samples if 'peer_scores' in s]
         if not samples:

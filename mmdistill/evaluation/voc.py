@@ -20,20 +20,22 @@ IOU_THRESHOLDS = tuple(i / 100 for i in range(50, 100, 5))
 class VOCMetric(BaseMetric):
     """VOC's average precision of boxes, in percent.
 
-    ``voc/AP50`` and ``voc/AP75`` are means over classes at one IoU, ``voc/AP``
-    the mean over all IoUs, as detectron2 reports VOC. A detection counts for
-    the object of its class that it overlaps most; the second one of an object
-    is wrong, and those of difficult objects do not count. Classes without an
-    object are left out, and so are images that could not be decoded.
+    ``voc/AP50`` and ``voc/AP75`` are means over classes at one IoU threshold,
+    ``voc/AP`` is the mean over all thresholds, as detectron2 reports VOC. A
+    detection is matched to the object of its class that it overlaps most.
+    Further detections of the same object are false positives; detections of
+    difficult objects are ignored. Classes without an object are left out, as
+    are images that could not be decoded.
 
     Paper: Everingham et al., The Pascal Visual Object Classes (VOC)
-    Challenge, IJCV 88, 2010, section 4.2.
+    Challenge, IJCV 88, 2010, section 4.2,
+    https://doi.org/10.1007/s11263-009-0275-4.
 
     Args:
-        iou_thrs: a detection is right above them, not at them.
-        use_07_metric: the mean precision at 11 recalls, as for VOC2007; else
-            the area under the curve, as from 2010 on.
-        collect_device, prefix: as of MMEngine's ``BaseMetric``.
+        iou_thrs: IoU thresholds; a match needs an IoU strictly above.
+        use_07_metric: mean precision at 11 recall points, as for VOC2007;
+            otherwise the area under the curve, as from 2010 on.
+        collect_device, prefix: as in MMEngine's ``BaseMetric``.
     Config:
         val_evaluator=dict(type='VOCMetric', use_07_metric=True)
     """
@@ -51,13 +53,13 @@ class VOCMetric(BaseMetric):
         self.use_07_metric = use_07_metric
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Keep which object each detection of a batch is nearest to."""
+        """Match the detections of a batch to objects and store the result."""
         for sample in data_samples:
             kept = _match(sample['pred_instances'], sample['gt_instances'])
             self.results.append(dict(kept, corrupt=sample['corrupt']))
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
-        """``AP``, and ``AP50`` and ``AP75`` where those IoUs are asked for."""
+        """``AP``, and ``AP50`` and ``AP75`` if iou_thrs has 0.5 and 0.75."""
         results = [result for result in results if not result['corrupt']]
         if not any(len(result['counted']) for result in results):
             print_log(
@@ -70,7 +72,7 @@ class VOCMetric(BaseMetric):
             name: np.concatenate([result[name] for result in results])
             for name in ('scores', 'labels', 'overlap', 'difficult', 'counted')
         }
-        # One number for each object of all images.
+        # Number the objects over all images.
         ends = np.cumsum([result['objects'] for result in results])
         found['object'] = np.concatenate(
             [
@@ -88,7 +90,7 @@ class VOCMetric(BaseMetric):
     def _of_class(
         self, found: dict[str, np.ndarray], number: int, positives: int
     ) -> list[float]:
-        """Average precision of a class at each IoU."""
+        """Average precision of a class at each IoU threshold."""
         own = np.flatnonzero(found['labels'] == number)
         own = own[np.argsort(-found['scores'][own], kind='stable')]
         values = []
@@ -119,12 +121,14 @@ class VOCMetric(BaseMetric):
 def average_precision(
     recall: np.ndarray, precision: np.ndarray, use_07_metric: bool = False
 ) -> float:
-    """The area under a curve that was made to fall, or its mean at 11 points.
+    """Area under the precision-recall curve, or its mean at 11 points.
+
+    The curve is made non-increasing first.
 
     Shape:
-        recall, precision: (n,), of the best detection, the best two, ....
+        recall, precision: (n,); entry i is for the i + 1 best detections.
     """
-    # The precision at a recall is the best at this recall or a higher one.
+    # Precision at a recall is the maximum at this or any higher recall.
     best = np.maximum.accumulate(precision[::-1])[::-1]
     if use_07_metric:
         best = np.append(best, 0.0)
@@ -136,7 +140,7 @@ def average_precision(
 def _judge(
     hit: np.ndarray, objects: np.ndarray, difficult: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which detections are right and which are wrong; some are neither."""
+    """True and false positives; matches of difficult objects are neither."""
     right = np.zeros(len(hit), bool)
     candidates = np.flatnonzero(hit & ~difficult)
     _, first = np.unique(objects[candidates], return_index=True)
@@ -145,11 +149,11 @@ def _judge(
 
 
 def _match(found: dict, truth: dict) -> dict[str, Any]:
-    """What of an image's detections and objects the metric needs.
+    """Match an image's detections to its objects.
 
-    Of each detection its score, label, the overlap with the nearest object of
-    its class, that object's number and whether it is difficult; the number of
-    objects, and the labels of those that count.
+    Returns for each detection its score, its label, the largest overlap with
+    an object of its class, that object's number and whether it is difficult;
+    and for the image the number of objects and the labels of those that count.
     """
     found = {key: found[key].cpu() for key in ('bboxes', 'scores', 'labels')}
     labels = truth['labels'].cpu()

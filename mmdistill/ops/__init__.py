@@ -1,4 +1,4 @@
-"""Functions without state that several parts share."""
+"""Stateless functions shared by losses, memories, heads and metrics."""
 
 from mmdistill.ops.autograd import after_backward
 from mmdistill.ops.distributed import (

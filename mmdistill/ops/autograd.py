@@ -7,16 +7,18 @@ from torch.autograd import Variable
 
 
 def after_backward(output: Tensor, function: Callable[[], None]) -> None:
-    """Call ``function`` once, when the backward pass of ``output`` has ended.
+    """Call ``function`` once, after the backward pass through ``output``.
 
-    This is how a memory changes in place although the loss's graph has saved
-    it: before ``backward`` autograd would refuse the changed tensor, and
-    afterwards nothing needs the old content. It asks nothing of the training
-    loop, so it works under DDP, gradient accumulation and gradient scaling.
+    Memories use it to update their buffers in place. The loss's graph has
+    saved these buffers: before ``backward`` autograd would reject the changed
+    tensor, afterwards the old content is no longer needed. The training loop
+    is not involved, so it works under DDP, gradient accumulation and gradient
+    scaling.
 
     Args:
-        output: a tensor of the graph; without a graph nothing is ever called.
-        function: called with no argument.
+        output: a tensor of the graph; if it requires no gradient, function is
+            never called.
+        function: called without arguments.
     """
     if not output.requires_grad:
         return

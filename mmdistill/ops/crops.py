@@ -1,4 +1,4 @@
-"""Which crops multi-crop makes, in a data pipeline or on the device."""
+"""Crop sizes and scales of multi-crop, for pipelines and preprocessors."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 
 class CropGroup(NamedTuple):
-    """Crops of one size, which go through a network in one batch.
+    """Crops of one size, which pass through the network as one batch.
 
     Attributes:
-        number: of crops.
-        size: height and width of each, in pixels.
-        scale: smallest and largest share of the image's area.
+        number: number of crops.
+        size: height and width of a crop, in pixels.
+        scale: smallest and largest fraction of the image's area.
     """
 
     number: int
@@ -29,15 +29,15 @@ def crop_groups(
     local_scale: Sequence[float],
     ratio: Sequence[float],
 ) -> list[CropGroup]:
-    """The global crops and, where there are any, the local ones.
+    """The group of global crops and, if there are any, that of local crops.
 
     Args:
-        num_global, num_local: how many crops; two at least in all.
-        global_size, local_size: of the crops, in pixels.
-        global_scale, local_scale: (smallest, largest) share of the area.
-        ratio: (smallest, largest) width over height; only looked at.
+        num_global, num_local: numbers of crops, at least two in total.
+        global_size, local_size: sizes of the crops, in pixels.
+        global_scale, local_scale: (smallest, largest) fraction of the area.
+        ratio: (smallest, largest) width over height; it is only checked.
     Raises:
-        ValueError: if these do not make sense; it names the keys.
+        ValueError: for invalid values; the message names the keys.
     """
     if num_global < 1 or num_local < 0 or num_global + num_local < 2:
         raise ValueError(

@@ -13,7 +13,7 @@ def world_size() -> int:
 
 
 def rank() -> int:
-    """Number of this process; 0 when torch.distributed is not in use."""
+    """Rank of this process; 0 when torch.distributed is not in use."""
     return dist.get_rank() if world_size() > 1 else 0
 
 
@@ -40,14 +40,14 @@ def all_reduce_mean(x: Tensor) -> Tensor:
 
 
 def concat_all_gather(x: Tensor) -> Tensor:
-    """Join the rows of every process, in rank order, without gradient.
+    """Concatenate the rows of all processes in rank order, without gradient.
 
     On the CPU the processes may hold different numbers of rows. On a GPU the
-    numbers must agree, because asking for them would make the host wait at
-    every step; MMEngine's samplers see to it (``round_up=True``).
+    numbers must agree, because exchanging them would synchronize the host in
+    every step; MMEngine's samplers ensure it (``round_up=True``).
 
     Shape:
-        x: (N, ...); returns (N_1 + ... + N_W, ...), the same everywhere.
+        x: (N, ...); returns (N_1 + ... + N_W, ...), equal on all processes.
     """
     x = x.detach()
     if world_size() == 1:

@@ -18,18 +18,19 @@ class _ReverseGradient(torch.autograd.Function):
 
 
 def reverse_gradient(x: Tensor, alpha: float = 1.0) -> Tensor:
-    """The identity, whose gradient is -``alpha`` times the incoming one.
+    """Gradient reversal: the identity, with gradients scaled by -``alpha``.
 
-    What follows it learns to tell something; what comes before it learns to
-    hide that.
+    Layers after it learn to discriminate; layers before it learn to make the
+    discrimination fail.
 
     Paper: Ganin and Lempitsky, Unsupervised Domain Adaptation by
-    Backpropagation, ICML 2015, eqs. 9 and 10.
+    Backpropagation, ICML 2015, https://arxiv.org/abs/1409.7495, eqs. 9 and
+    10.
 
     Args:
         x: any tensor.
         alpha: factor on the reversed gradient.
     Shape:
-        any; returns the same.
+        x: any shape; returns that shape.
     """
     return _ReverseGradient.apply(x, alpha)

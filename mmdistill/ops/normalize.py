@@ -8,9 +8,9 @@ from mmdistill.ops.precision import full_precision
 
 @full_precision
 def l2_normalize(x: Tensor) -> Tensor:
-    """Rows of length 1, in float32 whatever the autocast dtype.
+    """Divide rows by their L2 norm, in float32 under any autocast dtype.
 
     Shape:
-        x: (N, D) float; returns (N, D). A row of zeros stays one.
+        x: (N, D) float; returns (N, D). Rows of zeros stay zero.
     """
     return F.normalize(x)

@@ -13,10 +13,10 @@ _HALF = (torch.float16, torch.bfloat16)
 def full_precision(function: Callable) -> Callable:
     """Run ``function`` outside autocast, on float32 copies of half inputs.
 
-    Losses hold exponentials of similarities over small temperatures, which
-    half precision cannot carry. Tensors of other dtypes pass unchanged, so a
-    float64 input is computed in float64. Sequences of tensors are looked
-    into.
+    Losses exponentiate similarities divided by small temperatures, which half
+    precision cannot represent. Tensors of other dtypes pass unchanged, so
+    float64 inputs are computed in float64. Half tensors inside lists, tuples
+    and dicts are converted, too.
     """
 
     @functools.wraps(function)
@@ -38,7 +38,7 @@ def _widen(value: Any) -> Any:
 
 
 def _device_type(value: Any) -> str:
-    """Device type of the first tensor found; 'cpu' if there is none."""
+    """Type of the first non-CPU device found; 'cpu' if there is none."""
     if isinstance(value, Tensor):
         return value.device.type
     if isinstance(value, dict):

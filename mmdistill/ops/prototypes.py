@@ -9,16 +9,18 @@ from mmdistill.ops.precision import full_precision
 def prototype_scores(support: Tensor, query: Tensor) -> Tensor:
     """Negative squared Euclidean distances of queries to class means.
 
+    The softmax of these scores is a query's class probability.
+
     Paper: Snell et al., Prototypical Networks for Few-shot Learning, NeurIPS
-    2017, eqs. 1 and 2: their softmax is a query's class probability.
+    2017, https://arxiv.org/abs/1703.05175, eqs. 1 and 2.
 
     Shape:
         support: (..., way, shot, D), query: (..., Q, D) float; returns
         (..., Q, way).
     """
     prototype = support.mean(dim=-2)
-    # Moving the origin changes no distance, and products of small numbers
-    # lose fewer digits.
+    # Distances do not depend on the origin. Centering keeps the products
+    # small, which limits cancellation.
     origin = prototype.mean(dim=-2, keepdim=True)
     prototype, query = prototype - origin, query - origin
     squared = query.square().sum(dim=-1, keepdim=True)

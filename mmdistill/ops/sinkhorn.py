@@ -11,19 +11,20 @@ from mmdistill.ops.distributed import world_size
 def sinkhorn(scores: Tensor, temperature: float, iterations: int) -> Tensor:
     """Sinkhorn-Knopp assignment of samples to prototypes.
 
-    exp(scores / temperature) is scaled so that every prototype (column)
-    carries the same total and every sample (row) sums to 1: columns first,
-    then rows, ``iterations`` times. It runs in the log domain, so scores of
-    any size, half-precision scores and prototypes that nobody chose stay
-    finite; with several processes the columns are those of the joined batch.
+    exp(scores / temperature) is scaled so that all prototypes (columns) have
+    equal totals and every sample (row) sums to 1: columns first, then rows,
+    ``iterations`` times. The computation is in the log domain, so it stays
+    finite for large scores, half-precision scores and prototypes without any
+    sample. With several processes it runs over the joint batch.
 
-    Paper: Representation Distillation by Prototypical Contrastive Predictive
-    Coding, eqs. 11 and 12 (seed 000_16ac32511843e360.txt); Cuturi, Sinkhorn
-    Distances, NeurIPS 2013.
+    Papers: Lee, Prototypical Contrastive Predictive Coding, ICLR 2022,
+    https://openreview.net/forum?id=8la28hZOwug, eqs. 11 and 12; Cuturi,
+    Sinkhorn Distances: Lightspeed Computation of Optimal Transport, NeurIPS
+    2013, https://arxiv.org/abs/1306.0895.
 
     Args:
         scores: similarity of each sample to each prototype.
-        temperature: entropic regularisation, in units of the scores.
+        temperature: entropic regularization, in units of the scores.
         iterations: number of column-and-row scalings, at least 1.
     Shape:
         scores: (N, K) float; returns (N, K), rows sum to 1, in float32 (or
@@ -46,7 +47,7 @@ def sinkhorn(scores: Tensor, temperature: float, iterations: int) -> Tensor:
         scores = scores.float()
     log_plan = scores / temperature
     for _ in range(iterations):
-        # The totals that the columns share cancel in the row step.
+        # The columns' common total cancels in the row step, so skip it.
         log_plan -= _column_logsumexp(log_plan)
         log_plan -= log_plan.logsumexp(dim=1, keepdim=True)
     return log_plan.exp_()

@@ -1,4 +1,4 @@
-"""Registration of every part and of plug-ins, and small common things."""
+"""Registration of all modules and plug-ins, and small helpers."""
 
 from mmdistill.utils.setup import register_all_modules
 

@@ -1,4 +1,4 @@
-"""COCO's annotation files through pycocotools, whose prints are logged."""
+"""Read COCO annotation files with pycocotools; log what it prints."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def read_coco(ann_file: str) -> COCO:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is no JSON, or lacks images, annotations or
+        ValueError: if it is not JSON, or lacks images, annotations or
             categories.
     """
     require_ann_file(ann_file)
@@ -44,7 +44,7 @@ def read_coco(ann_file: str) -> COCO:
 
 
 def require_ann_file(ann_file: str) -> None:
-    """Raise FileNotFoundError unless the annotation file is there."""
+    """Raise FileNotFoundError unless the annotation file exists."""
     if not exists(ann_file):
         raise FileNotFoundError(
             f'there is no annotation file {ann_file!r}; set data_root and '
@@ -54,7 +54,7 @@ def require_ann_file(ann_file: str) -> None:
 
 @contextlib.contextmanager
 def prints_to_log(level: int = logging.INFO) -> Iterator[None]:
-    """Send to the log what is printed meanwhile."""
+    """Redirect prints inside the context to the log."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         yield

@@ -4,15 +4,15 @@ import numpy as np
 
 
 def class_colours(count: int) -> np.ndarray:
-    """The colours of PASCAL VOC's maps; the first one is black.
+    """The colors of PASCAL VOC's segmentation maps; class 0 is black.
 
     Shape:
         returns (count, 3) uint8, RGB.
     """
     numbers = np.arange(count)
     colours = np.zeros((count, 3), int)
-    # The bits of a number go in turn to red, green and blue, the lowest
-    # three to the highest bit of each.
+    # The bits of a class number go in turn to red, green and blue; the lowest
+    # three bits become the highest bit of each channel.
     for place in range(8):
         for channel in range(3):
             bit = numbers >> (3 * place + channel) & 1

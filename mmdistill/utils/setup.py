@@ -9,15 +9,15 @@ PLUGIN_GROUP = 'mmdistill.plugins'
 
 
 def register_all_modules(init_default_scope: bool = True) -> None:
-    """Import every part of mmdistill and MMPretrain, and every plug-in.
+    """Import all modules of mmdistill and MMPretrain, and all plug-ins.
 
-    A plug-in is a module that registers its parts when it is imported. An
-    installed package announces it in the entry-point group
+    A plug-in is a Python module that registers its classes when imported. An
+    installed package declares it in the entry-point group
     ``mmdistill.plugins``; a file is named in a config's ``custom_imports``.
 
     Args:
         init_default_scope: also make ``mmdistill`` the default scope, so that
-            parts are found without a prefix outside a runner.
+            classes are found without a prefix outside a runner.
     Raises:
         ImportError: if a plug-in cannot be imported; it names the plug-in.
     """

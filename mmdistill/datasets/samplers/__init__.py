@@ -1,4 +1,4 @@
-"""Samplers: which images make a batch."""
+"""Samplers of few-shot episodes."""
 
 from mmdistill.datasets.samplers.episode_sampler import EpisodeSampler
 from mmdistill.datasets.samplers.episodes import Episodes

@@ -13,27 +13,29 @@ from mmdistill.registry import DATA_SAMPLERS
 
 @DATA_SAMPLERS.register_module()
 class EpisodeSampler(Sampler):
-    """Gives few-shot episodes one after the other; a batch is one episode.
+    """Yield few-shot episodes; each batch is one episode.
 
-    The order within an episode is what `PrototypicalLoss` reads: all support
-    images, then all query images, each class by class. An episode is a
-    function of (seed, epoch, its number): worker count, restarts and the
-    number of processes do not matter. Each process gets other episodes.
+    An episode has the order that `PrototypicalLoss` expects: all support
+    images, then all query images, each grouped by class. An episode is a
+    function of (seed, epoch, episode number) and does not depend on worker
+    count, restarts or the number of processes. Processes get different
+    episodes.
 
-    Paper: Vinyals et al., Matching Networks for One Shot Learning, NeurIPS
-    2016, section 4.1; Snell et al., Prototypical Networks for Few-shot
-    Learning, NeurIPS 2017, algorithm 1.
+    Papers: Vinyals et al., Matching Networks for One Shot Learning, NeurIPS
+    2016, https://arxiv.org/abs/1606.04080, section 4.1; Snell et al.,
+    Prototypical Networks for Few-shot Learning, NeurIPS 2017,
+    https://arxiv.org/abs/1703.05175, algorithm 1.
 
     Args:
-        dataset: the dataloader's, labelled; MMEngine hands it over.
-        way: classes of an episode.
-        shot, query: support and query images of each class.
-        episodes: of an epoch, all processes together; rounded up to a
+        dataset: the labeled dataset of the dataloader; MMEngine passes it.
+        way: classes per episode.
+        shot, query: support and query images per class.
+        episodes: episodes per epoch over all processes, rounded up to a
             multiple of their number.
-        seed: the run's when None.
+        seed: random seed; None for the seed of the run.
     Raises:
-        ValueError: if the dataset has too few classes, or a class too few
-            images; it is named.
+        ValueError: if the dataset has too few classes, or a class (named in
+            the message) too few images.
     Config:
         train_dataloader=dict(
             batch_size=60 * (1 + 5),
@@ -70,17 +72,17 @@ class EpisodeSampler(Sampler):
     def __iter__(self) -> Iterator[SampleKey]:
         for number in range(self.rank, self.num_episodes, self.world_size):
             drawn = self._episodes.draw(self.seed, self.epoch, number)
-            # Augmented anew in each episode, not in each epoch alone.
+            # One draw per episode, so each episode is augmented anew.
             draw = self.epoch * self.num_episodes + number
             for part in (drawn[:, : self.shot], drawn[:, self.shot :]):
                 for index in part.flatten().tolist():
                     yield SampleKey(index, draw)
 
     def __len__(self) -> int:
-        """Images that this process gives in an epoch."""
+        """Number of images that this process yields per epoch."""
         own = self.num_episodes // self.world_size
         return own * self._episodes.way * self._episodes.size
 
     def set_epoch(self, epoch: int) -> None:
-        """Give the episodes of another epoch."""
+        """Set the epoch, which selects the episodes."""
         self.epoch = epoch

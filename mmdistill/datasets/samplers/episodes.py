@@ -9,26 +9,25 @@ from mmdistill.utils.text import shown
 
 
 class Episodes:
-    """Draws few-shot episodes: some classes, and some samples of each.
+    """Draw few-shot episodes: random classes, and random samples of each.
 
-    An episode depends on nothing but its key. Unlabelled samples (-1) are in
-    none.
+    An episode depends on its key only. Unlabeled samples (-1) are not used.
 
     Paper: Vinyals et al., Matching Networks for One Shot Learning, NeurIPS
-    2016, section 4.1.
+    2016, https://arxiv.org/abs/1606.04080, section 4.1.
 
     Args:
-        labels: of all samples; None if the dataset does not tell.
-        way: classes of an episode.
-        shot: support samples of each class, which are given with their label.
-        query: samples of each class that are to be classified.
+        labels: labels of all samples; None if the dataset has none.
+        way: classes per episode.
+        shot: support samples per class.
+        query: query samples per class, which are to be classified.
         classes: names of the classes, for error messages.
-        where: the config keys that way, shot and query belong to.
+        where: config key of way, shot and query, for error messages.
     Shape:
         labels: (M,) int64.
     Raises:
-        ValueError: if there are fewer classes than ``way``, or a class has
-            fewer than shot + query samples; it is named.
+        ValueError: if there are fewer classes than ``way``, or a class (named
+            in the message) has fewer than shot + query samples.
     """
 
     def __init__(
@@ -78,10 +77,10 @@ class Episodes:
         self._starts = counts.cumsum(0) - counts
 
     def draw(self, *key: int) -> Tensor:
-        """The samples of one episode, by class; the first ``shot`` support.
+        """The samples of one episode, by class, support samples first.
 
         Args:
-            key: integers, such as seed, epoch and the episode's number.
+            key: integers, such as seed, epoch and episode number.
         Shape:
             returns (way, shot + query) indices.
         """

@@ -1,4 +1,4 @@
-"""Reading images, instances and maps of classes as torchvision's tensors."""
+"""Load images, instances and segmentation maps as torchvision tensors."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from torchvision.io import ImageReadMode, decode_image
 
 from mmdistill.registry import TRANSFORMS
 
-#: The class of pixels that are in no class.
+#: Label of ignored pixels.
 VOID = 255
 
 
 class UnreadableFile(ValueError):
-    """A file is there, and cannot be decoded."""
+    """Raised for a file that exists but cannot be decoded."""
 
 
 def _unreadable(path: str, reason: Exception) -> UnreadableFile:
@@ -31,14 +31,14 @@ def _unreadable(path: str, reason: Exception) -> UnreadableFile:
 
 @TRANSFORMS.register_module()
 class LoadRGBImage(BaseTransform):
-    """Decodes ``img_path`` to an RGB image, a torchvision ``Image``.
+    """Decode ``img_path`` to an RGB image, a torchvision ``Image``.
 
-    An EXIF orientation is not applied: annotations are made for pixels as
-    they are stored. A sample with ``corrupt=True`` gets a black image.
+    EXIF orientation is ignored, because annotations refer to the stored
+    pixels. A sample with ``corrupt=True`` gets a black image.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        UnreadableFile: if the file is cut off or no image.
+        UnreadableFile: if the file is truncated or not an image.
         ValueError: if its size is not the annotated one.
     Config:
         pipeline=[dict(type='LoadRGBImage'), dict(type='LoadInstances'),
@@ -74,7 +74,7 @@ def _read_rgb(path: str) -> Tensor:
 
 @TRANSFORMS.register_module()
 class LoadInstances(BaseTransform):
-    """Boxes, labels and, where the dataset gives outlines, masks.
+    """Convert boxes, labels and, if the dataset has outlines, masks.
 
     Raises:
         KeyError: if no `LoadRGBImage` came before it.
@@ -98,12 +98,12 @@ class LoadInstances(BaseTransform):
 
 
 def _decode_masks(outlines: list, shape: tuple[int, int]) -> Tensor:
-    """(n, H, W) bool of polygons or run lengths."""
+    """Polygons or run lengths to masks (n, H, W) bool."""
     if not outlines:
         return torch.zeros(0, *shape, dtype=torch.bool)
     encoded = [_run_lengths(outline, shape) for outline in outlines]
     masks = torch.from_numpy(coco_mask.decode(encoded))
-    # In memory they are (n, W, H): the device turns them quicker.
+    # The memory layout stays (n, W, H); the device transposes it faster.
     return masks.view(torch.bool).permute(2, 0, 1)
 
 
@@ -117,15 +117,15 @@ def _run_lengths(outline: list | dict, shape: tuple[int, int]) -> dict:
 
 @TRANSFORMS.register_module()
 class LoadSemanticMap(BaseTransform):
-    """Reads the class of every pixel from the PNG file ``map_path``.
+    """Load the segmentation map from the PNG file ``map_path``.
 
-    A palette's indices, or the values of a grey image, are the classes; 255
-    is void. A sample with ``corrupt=True`` is all void.
+    Classes are the palette indices or the gray values; 255 is ignored. A
+    sample with ``corrupt=True`` gets a map of 255.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        UnreadableFile: if it is cut off or no image.
-        ValueError: if it is in colour, or not of the image's size.
+        UnreadableFile: if it is truncated or not an image.
+        ValueError: if it is an RGB image, or differs in size from the image.
     """
 
     def transform(self, results: dict) -> dict:

@@ -11,32 +11,33 @@ from mmdistill.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class MultiCrop(MultiView):
-    """Some large and some small random crops of an image of any size.
+    """Multi-crop: random global and local crops of an image of any size.
 
     It is MMPretrain's ``MultiView`` of ``RandomResizedCrop``: after
     ``PackInputs`` a sample's ``inputs`` is a list of images, the global crops
-    first. A distiller shows the teacher the global crops only. An image that
-    is smaller than a crop is enlarged.
+    first. Distillers pass only the global crops to the teacher. Images smaller
+    than a crop are enlarged.
 
-    Paper: Unsupervised Learning of Visual Features by Contrasting Cluster
-    Assignments (SwAV), NeurIPS 2020, https://arxiv.org/abs/2006.09882,
-    section 3.2. The defaults are its 2x224 + 6x96.
+    Paper: Caron et al., Unsupervised Learning of Visual Features by
+    Contrasting Cluster Assignments (SwAV), NeurIPS 2020,
+    https://arxiv.org/abs/2006.09882, section 3.2. The defaults are its
+    2x224 + 6x96.
 
     Args:
-        num_global, num_local: crops of either kind; two at least in all.
-        global_size, local_size: of the crops, square, in pixels.
-        global_scale, local_scale: range of a crop's share of the image's
+        num_global, num_local: numbers of crops, at least two in total.
+        global_size, local_size: side of the square crops, in pixels.
+        global_scale, local_scale: range of a crop's fraction of the image's
             area.
         ratio: range of a crop's width over its height, before it is resized.
-        global_transforms, local_transforms: what follows the crop (flip,
-            colour jitter, blur, ...): one list for all crops of the kind, or
-            a list of as many lists as there are crops.
-        interpolation, backend, max_attempts: as MMPretrain's
-            ``RandomResizedCrop``. ``backend='pillow'`` smooths what it makes
-            smaller, as the papers' code does, and takes no grey images.
+        global_transforms, local_transforms: transforms after the crop (flip,
+            color jitter, blur, ...): one list for all crops of the kind, or
+            a list with one list per crop.
+        interpolation, backend, max_attempts: as in MMPretrain's
+            ``RandomResizedCrop``. ``backend='pillow'`` resizes with
+            antialiasing, as the papers' code does, but takes no gray images.
     Raises:
-        ValueError: for fewer than two crops, for local crops as large as
-            global ones, for empty ranges, or lists that are not one a crop.
+        ValueError: for fewer than two crops, local crops as large as global
+            ones, empty ranges, or the wrong number of lists of transforms.
     Config:
         train_pipeline=[
             dict(type='LoadImageFromFile'),

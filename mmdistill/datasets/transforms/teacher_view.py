@@ -10,25 +10,25 @@ from mmpretrain.datasets.transforms import PackInputs
 
 from mmdistill.registry import TRANSFORMS
 
-#: What says an image of a sample; each of a pair has its own.
+#: Keys that describe one image of a sample; each image of a pair has its own.
 _OF_AN_IMAGE = 'img', 'img_path', 'teacher_img', 'img_shape', 'ori_shape'
 
 
 @TRANSFORMS.register_module()
 class TeacherView(BaseTransform):
-    """Sets aside what the teacher sees, before the student's transforms.
+    """Store the teacher's image before the student's own transforms.
 
-    Privileged-information distillation gives the teacher more than the
-    student will ever have: more pixels, other channels, another modality.
-    What comes before it in the pipeline is common to both. Where the teacher
-    has a file of its own (`PairedImages`), ``transforms`` begins by loading
-    it. A second ``TeacherView`` goes on with the teacher's image.
+    In privileged-information distillation the teacher gets information that
+    the student will not have: more pixels, other channels, another modality.
+    Transforms before this one apply to both. If the teacher has its own file
+    (`PairedImages`), ``transforms`` must load it first. A second
+    ``TeacherView`` continues with the teacher's image.
 
     Args:
-        transforms: applied to the teacher's copy alone.
+        transforms: applied to the teacher's copy only.
     Raises:
-        KeyError: if the sample has a file of the teacher's and ``transforms``
-            does not load it.
+        KeyError: if the sample has a teacher file and ``transforms`` does not
+            load it.
     Config:
         train_pipeline=[
             dict(type='RandomCrop', crop_size=8, padding=1),
@@ -59,17 +59,17 @@ class TeacherView(BaseTransform):
 
 @TRANSFORMS.register_module()
 class SharedTransforms(BaseTransform):
-    """Applies the same transforms with the same draws to both images.
+    """Apply transforms with the same random numbers to both images.
 
-    For augmentation that has to be alike, such as crop and flip, where each
-    image comes from a file of its own. Behind it, both go on as they are.
+    It is for augmentation that must match, such as crop and flip, when
+    student and teacher have separate files.
 
     Args:
-        transforms: applied to the student's image and to the teacher's.
+        transforms: applied to the student's and to the teacher's image.
     Raises:
-        KeyError: if no `TeacherView` came before it.
-        ValueError: if the two images differ in height or width: one draw
-            would then mean different regions.
+        KeyError: if there is no `TeacherView` before it.
+        ValueError: if the two images differ in height or width, because the
+            same random crop would then select different regions.
     Config:
         train_pipeline=[
             dict(type='LoadImageFromFile'),
@@ -121,7 +121,7 @@ class SharedTransforms(BaseTransform):
 
 
 def _teachers_copy(results: dict) -> dict:
-    """What to make the teacher's image of, with no image of the student's."""
+    """A copy of the sample for the teacher, without the student's image."""
     if 'teacher_img' in results:
         image = results['teacher_img']
         own = dict(img=image, img_shape=_size(image))
@@ -134,20 +134,20 @@ def _teachers_copy(results: dict) -> dict:
 
 
 def _size(image: np.ndarray | torch.Tensor) -> tuple[int, ...]:
-    """Height and width of (H, W, C) or (H, W), or of a (C, H, W) tensor."""
+    """Height and width of an (H, W[, C]) array or a (C, H, W) tensor."""
     shape = image.shape
     return tuple(shape[-2:] if torch.is_tensor(image) else shape[:2])
 
 
 @TRANSFORMS.register_module()
 class PackPairInputs(PackInputs):
-    """MMPretrain's PackInputs, with the teacher's image beside the student's.
+    """MMPretrain's PackInputs for the student's and the teacher's image.
 
-    Returns ``inputs`` and ``teacher_inputs``, each (C, H, W), and
-    ``data_samples``. A distiller with a ``teacher_preprocessor`` takes both.
+    It returns ``inputs`` and ``teacher_inputs``, each (C, H, W), and
+    ``data_samples``, for distillers with a ``teacher_preprocessor``.
 
     Raises:
-        KeyError: if no `TeacherView` came before it.
+        KeyError: if there is no `TeacherView` before it.
     """
 
     def transform(self, results: dict) -> dict:

@@ -1,4 +1,4 @@
-"""torchvision's transforms of whole samples, and what a model receives."""
+"""torchvision's transforms of images with annotations, and packing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torchvision.transforms import v2
 
 from mmdistill.registry import TRANSFORMS
 
-# What torchvision's transforms see of a sample.
+# The keys of a sample that torchvision's transforms get.
 _PER_BOX = ('gt_bboxes', 'gt_labels', 'gt_masks', 'gt_difficult')
 _SEEN = ('img', 'gt_sem_seg', *_PER_BOX)
 _TYPES = dict(
@@ -26,19 +26,19 @@ _TYPES = dict(
 
 @TRANSFORMS.register_module()
 class VisionTransforms(BaseTransform):
-    """torchvision's ``transforms.v2`` by name, of image, boxes and masks.
+    """Apply torchvision's ``transforms.v2`` to image, boxes and masks.
 
-    Boxes of which less than a pixel is left go afterwards, with their labels
-    and masks. Everything random comes from torch's generator, which
-    ``ResumeStateHook`` seeds for each sample.
+    Boxes with less than a pixel left are dropped afterwards, with their labels
+    and masks. All random numbers come from torch's generator, which
+    ``ResumeStateHook`` seeds per sample.
 
     Args:
         transforms: configs; ``type`` is a class of
-            ``torchvision.transforms.v2``, the rest its arguments. Transforms
-            in transforms (``RandomApply``) are given in the same way, and a
-            fill of its own for maps as ``fill=dict(Mask=255, others=0)``.
+            ``torchvision.transforms.v2``, the rest its arguments. Nested
+            transforms (``RandomApply``) are configs, too, and a separate fill
+            for maps is ``fill=dict(Mask=255, others=0)``.
     Raises:
-        ValueError: if torchvision has no transform of a name.
+        ValueError: if torchvision has no transform of that name.
     Config:
         train_pipeline=[
             dict(type='LoadRGBImage'),
@@ -56,7 +56,7 @@ class VisionTransforms(BaseTransform):
         self.transforms = v2.Compose([_build(cfg) for cfg in transforms])
 
     def transform(self, results: dict) -> dict:
-        """Transform everything that has a place in the image."""
+        """Transform the image and all its annotations."""
         sample = {key: results[key] for key in _SEEN if key in results}
         sample = self.transforms(sample)
         if 'gt_bboxes' in sample:
@@ -66,11 +66,11 @@ class VisionTransforms(BaseTransform):
 
 
 def _drop_lost(sample: dict) -> None:
-    """Clip boxes to the image; drop those of less than a pixel."""
+    """Clip boxes to the image; drop boxes of less than a pixel."""
     boxes = v2.functional.clamp_bounding_boxes(sample['gt_bboxes'])
     _, kept = v2.functional.sanitize_bounding_boxes(boxes)
     sample['gt_bboxes'] = boxes
-    if kept.all():  # mostly; masks are large
+    if kept.all():  # the usual case; avoids indexing large masks
         return
     with tv_tensors.set_return_type('TVTensor'):
         for key in _PER_BOX:
@@ -79,7 +79,7 @@ def _drop_lost(sample: dict) -> None:
 
 
 def _build(cfg: dict) -> nn.Module:
-    """A transform of torchvision's from its config."""
+    """Build a torchvision transform from its config."""
     kwargs = {key: _value(value) for key, value in cfg.items()}
     name = kwargs.pop('type')
     found = getattr(v2, name, None)
@@ -92,7 +92,7 @@ def _build(cfg: dict) -> nn.Module:
 
 
 def _value(value: Any) -> Any:
-    """An argument; what a config cannot hold is named in it."""
+    """Convert an argument: build nested transforms, resolve type names."""
     if isinstance(value, (list, tuple)):
         return [_value(item) for item in value]
     if not isinstance(value, dict):
@@ -104,13 +104,13 @@ def _value(value: Any) -> Any:
 
 @TRANSFORMS.register_module()
 class PackTransferInputs(BaseTransform):
-    """Packs a sample for a detector or a segmentor.
+    """Pack a sample for a detector or a segmentor.
 
-    Returns ``inputs``, (3, H, W) uint8, and ``data_samples``: an element with
-    ``gt_instances`` (``bboxes`` (n, 4) float32 in pixels of the image,
+    It returns ``inputs``, (3, H, W) uint8, and ``data_samples``: an element
+    with ``gt_instances`` (``bboxes`` (n, 4) float32 in pixels of the image,
     ``labels`` (n,), ``masks`` (n, H, W) bool, ``difficult`` (n,) bool) or
-    ``gt_sem_seg`` (``data`` (1, H, W) int64), and the metainfo ``img_id``,
-    ``img_path``, ``ori_shape``, ``img_shape`` and ``corrupt``.
+    ``gt_sem_seg`` (``data`` (1, H, W) int64), and with the metainfo
+    ``img_id``, ``img_path``, ``ori_shape``, ``img_shape`` and ``corrupt``.
 
     Config:
         train_dataloader=dict(collate_fn=dict(type='pseudo_collate'), ...)
@@ -148,8 +148,9 @@ def _instances(results: dict) -> InstanceData:
 
 
 def _plain(tensor: Tensor) -> Tensor:
-    """Without torchvision's class, and without what a crop cut off.
+    """Clone as a plain torch.Tensor.
 
-    A view would travel from a data worker with all that it is a view of.
+    Without the clone, a cropped image would be sent from a data worker with
+    the storage of the whole image.
     """
     return tensor.as_subclass(torch.Tensor).clone()

@@ -1,4 +1,4 @@
-"""The CIFAR zoo and what MMPretrain has no backbone for."""
+"""The CIFAR zoo, and backbones that MMPretrain lacks."""
 
 from mmdistill.models.backbones.cifar_bottleneck_resnet import (
     CIFARBottleneckResNet,

@@ -1,4 +1,4 @@
-"""What the CIFAR backbones share: numbered maps, and maps before a ReLU."""
+"""Base of the CIFAR backbones: numbered maps and pre-activation maps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from mmpretrain.models.backbones.base_backbone import BaseBackbone
 from torch import Tensor, nn
 
-# He et al.: what most of the reference networks start from.
+# Kaiming normal by fan out, the initialization of most reference networks.
 KAIMING_FAN_OUT = (
     dict(
         type='Kaiming',
@@ -23,14 +23,14 @@ KAIMING_FAN_OUT = (
 
 
 class CIFARBlock(nn.Module):
-    """A block that ends in a ReLU and says what that ReLU sees."""
+    """A block that ends in a ReLU and exposes its pre-activation."""
 
     def before_relu(self, x: Tensor) -> Tensor:
-        """What the last ReLU sees, a tensor of its own."""
+        """The input of the last ReLU, as a new tensor."""
         raise NotImplementedError
 
     def after_relu(self, x: Tensor) -> Tensor:
-        """From the ReLU's output to the block's."""
+        """From the output of the last ReLU to the output of the block."""
         return x
 
     def forward(self, x: Tensor) -> Tensor:
@@ -38,24 +38,24 @@ class CIFARBlock(nn.Module):
 
 
 class CIFARBackbone(BaseBackbone):
-    """A backbone whose maps are numbered stem 0, stages 1 ... num_stages.
+    """A backbone whose maps are numbered: stem 0, stages 1 ... num_stages.
 
-    Where the classifier pools something else than the last stage's map, that
-    is one more map, number num_stages + 1. The last number is always what
-    pooling and the linear layer belong behind.
+    If the classifier pools another map than the last stage's, that map is
+    number num_stages + 1. The last map is always the one that is pooled.
 
     Args:
-        out_indices: the maps to return, negative ones counted from the end.
-        pre_activation: return the stages' maps from before an activation.
-        init_cfg: MMEngine's initialisation config.
-        num_stages: the class attribute's when None.
+        out_indices: the maps to return; negative numbers count from the end.
+        pre_activation: return the stages' pre-activation maps.
+        init_cfg: MMEngine's initialization config.
+        num_stages: number of stages; None for the class attribute.
     Raises:
-        ValueError: if out_indices names maps twice, none, or unknown ones.
+        ValueError: if out_indices is empty, repeats a map, or has an unknown
+            one.
     """
 
     first_map = 0  # index 0 is the stem
     num_stages = 3
-    #: Whether the pooled map is another than the last stage's.
+    #: Whether the pooled map differs from the last stage's map.
     has_pooled_map = False
 
     def __init__(
@@ -88,7 +88,7 @@ class CIFARBackbone(BaseBackbone):
         return tuple(found)
 
     def _stage(self, stage: nn.Sequential, x: Tensor) -> tuple[Tensor, Tensor]:
-        """A stage's map, and what the next stage sees."""
+        """The map of a stage, and the input of the next stage."""
         if not self.pre_activation:
             x = stage(x)
             return x, x
@@ -100,7 +100,7 @@ class CIFARBackbone(BaseBackbone):
 
     @abstractmethod
     def _maps(self, x: Tensor) -> list[Tensor]:
-        """Every map of the images, by its number."""
+        """All maps of the images, in the order of their numbers."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         return tuple(

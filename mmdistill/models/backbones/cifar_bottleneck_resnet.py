@@ -19,7 +19,7 @@ EXPANSION = 4
 
 
 class CIFARBottleneck(CIFARBlock):
-    """1x1, 3x3 and 1x1 convolutions, and a shortcut, projected if needed.
+    """1x1, 3x3 and 1x1 convolutions with a shortcut, projected if needed.
 
     Shape:
         x: (N, in_channels, H, W); returns (N, 4 * channels, H / stride,
@@ -54,31 +54,32 @@ class CIFARBottleneck(CIFARBlock):
 class CIFARBottleneckResNet(CIFARBackbone):
     """ResNet for 32x32 images: a 3x3 stem and stages of bottlenecks.
 
-    With the defaults, parameter for parameter and under the same names, the
-    ResNet50 of RepDistiller's ``models/resnetv2.py``; pooling and the linear
-    layer are MMPretrain's ``GlobalAveragePooling`` and ``LinearClsHead``.
-    ``blocks=(12, 12, 12), width=16`` is what MCL-OKD's code calls resnet110.
+    With the defaults it has the parameters and names of the ResNet50 of
+    RepDistiller's ``models/resnetv2.py``; pooling and the linear layer are
+    MMPretrain's ``GlobalAveragePooling`` and ``LinearClsHead``. MCL-OKD's
+    resnet110 is ``blocks=(12, 12, 12), width=16``.
 
-    Paper: Deep Residual Learning for Image Recognition, CVPR 2016, table 1
-    without its first stride and max pooling, as in
-    https://github.com/HobbitLong/RepDistiller.
+    Paper: He et al., Deep Residual Learning for Image Recognition, CVPR 2016,
+    https://arxiv.org/abs/1512.03385, table 1 without the first stride and the
+    max pooling, as in https://github.com/HobbitLong/RepDistiller.
 
     Args:
         blocks: bottlenecks in each stage.
-        width: channels of the stem, and inside the bottlenecks of stage 1;
-            they double from stage to stage, and leave a stage fourfold.
+        width: channels of the stem, and inside the bottlenecks of stage 1.
+            They double from stage to stage; a stage outputs four times as
+            many.
         in_channels: channels of the image.
-        out_indices: the maps to return: stem 0, stages 1, 2, ..., negative
-            ones counted from the end.
-        pre_activation: return the stages' maps from before their last ReLU;
-            the stem's stays behind it, and so does what the next stage sees.
-            A neck that pools the last map then needs a ReLU of its own for
-            the classifier to stay the same.
-        init_cfg: default: the reference's, Kaiming normal by fan out for
-            convolutions, weight 1 and bias 0 for batch norms.
+        out_indices: the maps to return: stem 0, stages 1, 2, ...; negative
+            numbers count from the end.
+        pre_activation: return the stages' maps from before their last ReLU.
+            The stem's map and the input of the next stage are unchanged. A
+            neck that pools the last map then needs its own ReLU for the
+            classifier to stay the same.
+        init_cfg: the default is the reference's: Kaiming normal by fan out
+            for convolutions, weight 1 and bias 0 for batch norms.
     Shape:
-        x: (N, in_channels, H, W); returns a tuple of the maps asked for, the
-        shallow ones first: (N, width, H, W), then, for stage i,
+        x: (N, in_channels, H, W); returns a tuple of the chosen maps, shallow
+        ones first: (N, width, H, W), then, for stage i,
         (N, 4 * width * 2**(i-1), H / 2**(i-1), W / 2**(i-1)), rounded up.
     Raises:
         ValueError: if blocks, width or out_indices are not as described.

@@ -57,41 +57,43 @@ class CIFARTransition(nn.Module):
 
 @MODELS.register_module()
 class CIFARDenseNet(CIFARBackbone):
-    """DenseNet for 32x32 images: three dense blocks, transitions between.
+    """DenseNet for 32x32 images: three dense blocks with transitions.
 
-    With the defaults, parameter for parameter the DenseNet-40-12 of MCL-OKD
-    (densenetd40k12), under the same names without their ``features.``;
+    With the defaults it has the parameters of MCL-OKD's DenseNet-40-12
+    (densenetd40k12), with the same names without the prefix ``features.``;
     pooling and the linear layer are MMPretrain's ``GlobalAveragePooling`` and
     ``LinearClsHead``. That network has bottlenecks and compressing
-    transitions, which the DenseNet paper would call DenseNet-BC (L=40, k=12):
-    the paper's own DenseNet (L=40, k=12) is ``bottleneck=False,
-    compression=1.0, stem_channels=16``.
+    transitions: in the DenseNet paper's terms it is DenseNet-BC (L=40, k=12).
+    The paper's DenseNet (L=40, k=12) is ``bottleneck=False, compression=1.0,
+    stem_channels=16``.
 
-    The maps of the stages are the outputs of the dense blocks. What is pooled
-    is the last one behind a batch norm and a ReLU: that is map 4 here, the
-    default, and the one for the classifier.
+    The maps of the stages are the outputs of the dense blocks. The pooled map
+    is the last block's output after a batch norm and a ReLU; it is map 4, the
+    default, for the classifier.
 
-    Paper: Densely Connected Convolutional Networks, CVPR 2017, section 3, as
-    in https://github.com/winycg/MCL-OKD (models/densenet.py).
+    Paper: Huang et al., Densely Connected Convolutional Networks, CVPR 2017,
+    https://arxiv.org/abs/1608.06993, section 3, as in
+    https://github.com/winycg/MCL-OKD (models/densenet.py).
 
     Args:
-        depth: layers with weights: 6n + 4 for n layers a dense block with
+        depth: layers with weights: 6n + 4 for n layers per dense block with
             bottleneck, 3n + 4 without.
         growth_rate: channels that a layer adds.
         bottleneck: begin a layer with a 1x1 convolution to 4 * growth_rate
             channels.
-        compression: what a transition leaves of the channels, rounded down.
+        compression: fraction of the channels that a transition keeps, rounded
+            down.
         stem_channels: channels of the stem.
         in_channels: channels of the image.
-        out_indices: the maps to return: stem 0, dense blocks 1, 2, 3, the
-            pooled one 4, negative ones counted from the end.
-        pre_activation: return each stage's map behind the batch norm that
-            follows it and before the ReLU; stem and pooled map stay the same.
-        init_cfg: default: the reference's, Kaiming normal by fan in for
+        out_indices: the maps to return: stem 0, dense blocks 1, 2, 3, pooled
+            map 4; negative numbers count from the end.
+        pre_activation: return each stage's map after the batch norm that
+            follows it and before the ReLU; stem and pooled map are unchanged.
+        init_cfg: the default is the reference's: Kaiming normal by fan in for
             convolutions, weight 1 and bias 0 for batch norms.
     Shape:
-        x: (N, in_channels, H, W); returns a tuple of the maps asked for, the
-        shallow ones first: (N, C, H / s, W / s), rounded down, with
+        x: (N, in_channels, H, W); returns a tuple of the chosen maps, shallow
+        ones first: (N, C, H / s, W / s), rounded down, with
         C = 24, 96, 120, 132, 132 by default and s = 1, 1, 2, 4, 4.
     Raises:
         ValueError: if depth, growth_rate, compression or out_indices are not

@@ -1,4 +1,4 @@
-"""MobileNetV2 as the RepDistiller benchmark runs it on 32x32 images."""
+"""MobileNetV2 for 32x32 images, as in the RepDistiller benchmark."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from mmdistill.models.backbones.cifar_backbone import (
 )
 from mmdistill.registry import MODELS
 
-# (channels at factor 1, blocks, stride of the first) of the seven groups. The
-# paper's table 2 has stride 2 in the second group too.
+# (channels at factor 1, blocks, stride of the first) of the seven groups. In
+# the paper's table 2 the second group has stride 2, too.
 GROUPS = (
     (16, 1, 1),
     (24, 2, 1),
@@ -23,7 +23,7 @@ GROUPS = (
     (160, 3, 2),
     (320, 1, 1),
 )
-# The groups that end a stage: those of the reference's feature list.
+# The groups that end a stage, as in the reference's feature list.
 STAGE_ENDS = (1, 2, 4, 6)
 
 
@@ -47,7 +47,7 @@ def _conv_bn_relu(*args: int) -> list[nn.Module]:
 
 
 class CIFARInvertedResidual(nn.Module):
-    """Expand, convolve each channel, reduce; add the input if it fits."""
+    """Expansion, depthwise convolution, projection; residual if shapes fit."""
 
     def __init__(
         self, in_channels: int, channels: int, stride: int, expand_ratio: int
@@ -70,34 +70,35 @@ class CIFARInvertedResidual(nn.Module):
 class CIFARMobileNetV2(CIFARBackbone):
     """MobileNetV2 for 32x32 images: a stem and seven groups of blocks.
 
-    Parameter for parameter, and under the same names, the networks of
-    RepDistiller's ``models/mobilenetv2.py``, whose MobileNetV2 (mobile_half)
-    has the defaults here; pooling and the linear layer are MMPretrain's
-    ``GlobalAveragePooling`` and ``LinearClsHead``.
+    It has the parameters and names of RepDistiller's
+    ``models/mobilenetv2.py``; the defaults give its MobileNetV2 (mobile_half).
+    Pooling and the linear layer are MMPretrain's ``GlobalAveragePooling`` and
+    ``LinearClsHead``.
 
-    Stages end, as in the reference's list of features, with the groups 2, 3,
-    5 and 7 of the paper's table 2. What it pools is the last of these behind
-    a 1x1 convolution: that is map 5 here, the default, and the one for the
-    classifier.
+    Stages end with the groups 2, 3, 5 and 7 of the paper's table 2, as in the
+    reference's list of features. The pooled map is the last stage's after a
+    1x1 convolution; it is map 5, the default, for the classifier.
 
-    Paper: MobileNetV2: Inverted Residuals and Linear Bottlenecks, CVPR 2018,
-    as in https://github.com/HobbitLong/RepDistiller, which differs from it in
-    the strides and in having an expanding convolution in the first block too.
+    Paper: Sandler et al., MobileNetV2: Inverted Residuals and Linear
+    Bottlenecks, CVPR 2018, https://arxiv.org/abs/1801.04381, as in
+    https://github.com/HobbitLong/RepDistiller. That code has other strides
+    than the paper and an expanding convolution in the first block, too.
 
     Args:
-        widen_factor: factor on all channels but the last 1280, which only
-            grow; products are rounded down.
-        expand_ratio: inner over outer channels of the blocks but the first.
+        widen_factor: factor on all channels, rounded down; the last 1280
+            channels are scaled only by factors above 1.
+        expand_ratio: ratio of inner to input channels of all blocks but the
+            first.
         in_channels: channels of the image.
-        out_indices: the maps to return: stem 0, stages 1 ... 4, the pooled one
-            5, negative ones counted from the end.
-        pre_activation: changes nothing: blocks end without an activation, so
-            the stages' maps are from before it anyway, as in the reference.
-        init_cfg: default: the reference's, Kaiming normal by fan out for
-            convolutions, weight 1 and bias 0 for batch norms.
+        out_indices: the maps to return: stem 0, stages 1 ... 4, pooled map 5;
+            negative numbers count from the end.
+        pre_activation: has no effect: blocks end without an activation, so
+            the stages' maps are pre-activation anyway, as in the reference.
+        init_cfg: the default is the reference's: Kaiming normal by fan out
+            for convolutions, weight 1 and bias 0 for batch norms.
     Shape:
-        x: (N, in_channels, H, W); returns a tuple of the maps asked for, the
-        shallow ones first: (N, C, H / s, W / s), rounded up, with
+        x: (N, in_channels, H, W); returns a tuple of the chosen maps, shallow
+        ones first: (N, C, H / s, W / s), rounded up, with
         C = 16, 12, 16, 48, 160, 1280 by default and s = 2, 2, 4, 8, 16, 16.
     Raises:
         ValueError: if widen_factor, expand_ratio or out_indices are not as

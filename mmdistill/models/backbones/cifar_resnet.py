@@ -1,4 +1,4 @@
-"""The CIFAR ResNets of He et al. that the RepDistiller benchmark compares."""
+"""The CIFAR ResNets of He et al., as in the RepDistiller benchmark."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
 
 
 class CIFARBasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut, projected if the shapes differ.
+    """Two 3x3 convolutions with a shortcut, projected if the shapes differ.
 
     Shape:
         x: (N, in_channels, H, W); returns (N, channels, H / stride,
@@ -39,7 +39,7 @@ class CIFARBasicBlock(nn.Module):
             )
 
     def before_relu(self, x: Tensor) -> Tensor:
-        """The sum of both branches, a tensor of its own."""
+        """The sum of both branches, as a new tensor."""
         out = F.relu(self.bn1(self.conv1(x)), inplace=True)
         out = self.bn2(self.conv2(out))
         out += x if self.downsample is None else self.downsample(x)
@@ -53,31 +53,31 @@ class CIFARBasicBlock(nn.Module):
 class CIFARResNet(BaseBackbone):
     """ResNet for 32x32 images: a 3x3 stem and three stages of basic blocks.
 
-    Parameter for parameter, and under the same names, the networks of
-    RepDistiller's ``models/resnet.py``; pooling and the linear layer are
-    MMPretrain's ``GlobalAveragePooling`` and ``LinearClsHead``. There
-    resnet8, 14, 20, 32, 44, 56 and 110 have the default widths, resnet8x4 and
-    resnet32x4 have ``widths=(32, 64, 128, 256)``.
+    It has the parameters and names of RepDistiller's ``models/resnet.py``;
+    pooling and the linear layer are MMPretrain's ``GlobalAveragePooling`` and
+    ``LinearClsHead``. Its resnet8, 14, 20, 32, 44, 56 and 110 have the default
+    widths, resnet8x4 and resnet32x4 have ``widths=(32, 64, 128, 256)``.
 
-    Paper: Deep Residual Learning for Image Recognition, CVPR 2016, section
-    4.2, with projection shortcuts where He et al. pad with zeros, as in
+    Paper: He et al., Deep Residual Learning for Image Recognition, CVPR 2016,
+    https://arxiv.org/abs/1512.03385, section 4.2, with projection shortcuts
+    where the paper pads with zeros, as in
     https://github.com/HobbitLong/RepDistiller.
 
     Args:
-        depth: layers with weights, 6n + 2 for n blocks a stage.
+        depth: layers with weights, 6n + 2 for n blocks per stage.
         widths: channels of the stem and of stages 1, 2, 3.
         in_channels: channels of the image.
-        out_indices: the maps to return: stem 0, stages 1, 2, 3, negative ones
-            counted from the end.
-        pre_activation: return the stages' maps from before their last ReLU;
-            the stem's stays behind it, and so does what the next stage sees.
-            A neck that pools the last map then needs a ReLU of its own for
-            the classifier to stay the same.
-        init_cfg: default: the reference's, Kaiming normal by fan out for
-            convolutions, weight 1 and bias 0 for batch norms.
+        out_indices: the maps to return: stem 0, stages 1, 2, 3; negative
+            numbers count from the end.
+        pre_activation: return the stages' maps from before their last ReLU.
+            The stem's map and the input of the next stage are unchanged. A
+            neck that pools the last map then needs its own ReLU for the
+            classifier to stay the same.
+        init_cfg: the default is the reference's: Kaiming normal by fan out
+            for convolutions, weight 1 and bias 0 for batch norms.
     Shape:
-        x: (N, in_channels, H, W); returns a tuple of the maps asked for, the
-        shallow ones first: (N, widths[i], H / s, W / s), rounded up, with
+        x: (N, in_channels, H, W); returns a tuple of the chosen maps, shallow
+        ones first: (N, widths[i], H / s, W / s), rounded up, with
         s = 1, 1, 2, 4 for i = 0, 1, 2, 3.
     Raises:
         ValueError: if depth, widths or out_indices are not as described.

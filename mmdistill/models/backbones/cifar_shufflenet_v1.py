@@ -1,4 +1,4 @@
-"""ShuffleNet as the RepDistiller benchmark runs it on 32x32 images."""
+"""ShuffleNet for 32x32 images, as in the RepDistiller benchmark."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ STEM = 24
 
 
 class CIFARShuffleUnit(CIFARBlock):
-    """Grouped 1x1, shuffle, channelwise 3x3, grouped 1x1; and a shortcut.
+    """Grouped 1x1, channel shuffle, depthwise 3x3, grouped 1x1, shortcut.
 
-    The shortcut is added, or, with stride 2, average-pooled and concatenated.
+    The shortcut is added; with stride 2 it is average-pooled and concatenated.
 
     Shape:
         x: (N, in_channels, H, W); returns (N, channels, H / stride,
@@ -53,7 +53,7 @@ class CIFARShuffleUnit(CIFARBlock):
     def before_relu(self, x: Tensor) -> Tensor:
         out = F.relu(self.bn1(self.conv1(x)), inplace=True)
         out = channel_shuffle(out, self.first_groups)
-        # The reference has a ReLU here, where the paper has none.
+        # The reference has a ReLU here, the paper has none.
         out = F.relu(self.bn2(self.conv2(out)), inplace=True)
         out = self.bn3(self.conv3(out))
         if self.stride == 2:
@@ -66,30 +66,30 @@ class CIFARShuffleUnit(CIFARBlock):
 class CIFARShuffleNetV1(CIFARBackbone):
     """ShuffleNet for 32x32 images: a 1x1 stem and three stages of units.
 
-    Parameter for parameter, and under the same names, the ShuffleV1 of
-    RepDistiller's ``models/ShuffleNetv1.py``, which has the defaults here;
-    pooling and the linear layer are MMPretrain's ``GlobalAveragePooling`` and
-    ``LinearClsHead``.
+    With the defaults it has the parameters and names of the ShuffleV1 of
+    RepDistiller's ``models/ShuffleNetv1.py``; pooling and the linear layer
+    are MMPretrain's ``GlobalAveragePooling`` and ``LinearClsHead``.
 
-    Paper: ShuffleNet: An Extremely Efficient Convolutional Neural Network for
-    Mobile Devices, CVPR 2018, table 1 with 3 groups, as in
+    Paper: Zhang et al., ShuffleNet: An Extremely Efficient Convolutional
+    Neural Network for Mobile Devices, CVPR 2018,
+    https://arxiv.org/abs/1707.01083, table 1 with 3 groups, as in
     https://github.com/HobbitLong/RepDistiller.
 
     Args:
         widths: channels of the three stages.
         blocks: units of the three stages.
-        groups: groups of the 1x1 convolutions; the very first has one.
+        groups: groups of the 1x1 convolutions; the first one has one group.
         in_channels: channels of the image.
-        out_indices: the maps to return: stem 0, stages 1, 2, 3, negative ones
-            counted from the end.
-        pre_activation: return the stages' maps from before their last ReLU;
-            the stem's stays behind it, and so does what the next stage sees.
-            A neck that pools the last map then needs a ReLU of its own for
-            the classifier to stay the same.
-        init_cfg: default: the reference's, which is torch's own.
+        out_indices: the maps to return: stem 0, stages 1, 2, 3; negative
+            numbers count from the end.
+        pre_activation: return the stages' maps from before their last ReLU.
+            The stem's map and the input of the next stage are unchanged. A
+            neck that pools the last map then needs its own ReLU for the
+            classifier to stay the same.
+        init_cfg: the default is torch's initialization, as in the reference.
     Shape:
-        x: (N, in_channels, H, W); returns a tuple of the maps asked for, the
-        shallow ones first: (N, 24, H, W), then, for stage i,
+        x: (N, in_channels, H, W); returns a tuple of the chosen maps, shallow
+        ones first: (N, 24, H, W), then, for stage i,
         (N, widths[i-1], H / 2**i, W / 2**i), rounded up.
     Raises:
         ValueError: if widths do not fit groups, or blocks or out_indices are

@@ -1,4 +1,4 @@
-"""ShuffleNet V2 as the RepDistiller benchmark runs it on 32x32 images."""
+"""ShuffleNet V2 for 32x32 images, as in the RepDistiller benchmark."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _depthwise3x3(channels: int, stride: int) -> nn.Conv2d:
 
 
 class CIFARShuffleV2Unit(CIFARBlock):
-    """Half of the channels pass through; then both halves are shuffled."""
+    """Pass half of the channels through, transform the rest, shuffle both."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class CIFARShuffleV2Unit(CIFARBlock):
         self.bn3 = nn.BatchNorm2d(half)
 
     def before_relu(self, x: Tensor) -> Tensor:
-        """Both halves, not shuffled; the passing one was activated before."""
+        """Both halves before the shuffle; the first is already activated."""
         passing, out = x.chunk(2, dim=1)
         out = F.relu(self.bn1(self.conv1(out)), inplace=True)
         out = self.bn2(self.conv2(out))
@@ -80,31 +80,30 @@ class CIFARShuffleV2Down(CIFARBlock):
 class CIFARShuffleNetV2(CIFARBackbone):
     """ShuffleNet V2 for 32x32 images: a 1x1 stem and three stages of units.
 
-    Parameter for parameter, and under the same names, the ShuffleV2 of
-    RepDistiller's ``models/ShuffleNetv2.py``, which has the defaults here;
-    pooling and the linear layer are MMPretrain's ``GlobalAveragePooling`` and
-    ``LinearClsHead``.
+    With the defaults it has the parameters and names of the ShuffleV2 of
+    RepDistiller's ``models/ShuffleNetv2.py``; pooling and the linear layer
+    are MMPretrain's ``GlobalAveragePooling`` and ``LinearClsHead``.
 
-    What the reference pools is the last stage's map behind a 1x1 convolution:
-    that is map 4 here, the default, and the one for the classifier.
+    The pooled map is the last stage's after a 1x1 convolution; it is map 4,
+    the default, for the classifier.
 
-    Paper: ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture
-    Design, ECCV 2018, table 5, as in
-    https://github.com/HobbitLong/RepDistiller.
+    Paper: Ma et al., ShuffleNet V2: Practical Guidelines for Efficient CNN
+    Architecture Design, ECCV 2018, https://arxiv.org/abs/1807.11164, table 5,
+    as in https://github.com/HobbitLong/RepDistiller.
 
     Args:
         widths: channels of the three stages and of the last convolution.
-        blocks: units of the three stages behind the one with stride 2.
+        blocks: units per stage after the one with stride 2.
         in_channels: channels of the image.
-        out_indices: the maps to return: stem 0, stages 1, 2, 3, the pooled
-            one 4, negative ones counted from the end.
-        pre_activation: return the stages' maps from before their last ReLU,
-            which in the reference is also before the last shuffle; stem and
-            pooled map stay the same.
-        init_cfg: default: the reference's, which is torch's own.
+        out_indices: the maps to return: stem 0, stages 1, 2, 3, pooled map 4;
+            negative numbers count from the end.
+        pre_activation: return the stages' maps from before their last ReLU
+            and, as in the reference, before their last shuffle; stem and
+            pooled map are unchanged.
+        init_cfg: the default is torch's initialization, as in the reference.
     Shape:
-        x: (N, in_channels, H, W); returns a tuple of the maps asked for, the
-        shallow ones first: (N, 24, H, W), then, for stage i,
+        x: (N, in_channels, H, W); returns a tuple of the chosen maps, shallow
+        ones first: (N, 24, H, W), then, for stage i,
         (N, widths[i-1], H / 2**i, W / 2**i), rounded up, and
         (N, widths[3], H / 8, W / 8).
     Raises:

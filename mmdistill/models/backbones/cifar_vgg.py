@@ -13,8 +13,8 @@ from mmdistill.models.backbones.cifar_backbone import (
 )
 from mmdistill.registry import MODELS
 
-# Convolutions in each of the five blocks: the paper's A, B, D, E, and the
-# benchmark's small one. The linear layer is the last one that counts.
+# Convolutions in each of the five blocks: the paper's A, B, D and E, and the
+# benchmark's small VGG8.
 CONVOLUTIONS = {
     8: (1, 1, 1, 1, 1),
     11: (1, 1, 2, 2, 2),
@@ -28,30 +28,31 @@ CONVOLUTIONS = {
 class CIFARVGG(CIFARBackbone):
     """VGG for 32x32 images: five blocks with max pooling between them.
 
-    Parameter for parameter, and under the same names, the networks with batch
-    norm of RepDistiller's ``models/vgg.py``, which has one linear layer
-    where the paper has three; pooling and that layer are MMPretrain's
+    It has the parameters and names of the networks with batch norm of
+    RepDistiller's ``models/vgg.py``, which have one linear layer instead of
+    the paper's three; pooling and that layer are MMPretrain's
     ``GlobalAveragePooling`` and ``LinearClsHead``.
 
-    Paper: Very Deep Convolutional Networks for Large-Scale Image Recognition,
-    ICLR 2015, table 1, as in https://github.com/HobbitLong/RepDistiller.
+    Paper: Simonyan and Zisserman, Very Deep Convolutional Networks for
+    Large-Scale Image Recognition, ICLR 2015, https://arxiv.org/abs/1409.1556,
+    table 1, as in https://github.com/HobbitLong/RepDistiller.
 
     Args:
-        depth: 8, 11, 13, 16 or 19. A VGG of this kind has depth - 3
-            convolutions (the paper counts its three linear layers).
+        depth: 8, 11, 13, 16 or 19. The network has depth - 3 convolutions,
+            because the paper counts its three linear layers.
         widths: channels of the five blocks.
         in_channels: channels of the image.
-        out_indices: the maps to return: first block 0, then 1, 2, 3, 4,
-            negative ones counted from the end.
-        pre_activation: return maps 1 ... 4 from before their last ReLU; map 0
-            stays behind it, and so does what the next block sees. A neck that
-            pools the last map then needs a ReLU of its own for the classifier
-            to stay the same.
-        init_cfg: default: the reference's, Kaiming normal by fan out for
-            convolutions with bias 0, weight 1 and bias 0 for batch norms.
+        out_indices: the maps to return: blocks 0, 1, 2, 3, 4; negative
+            numbers count from the end.
+        pre_activation: return maps 1 ... 4 from before their last ReLU. Map 0
+            and the input of the next block are unchanged. A neck that pools
+            the last map then needs its own ReLU for the classifier to stay
+            the same.
+        init_cfg: the default is the reference's: Kaiming normal by fan out
+            and bias 0 for convolutions, weight 1 and bias 0 for batch norms.
     Shape:
-        x: (N, in_channels, H, W); returns a tuple of the maps asked for, the
-        shallow ones first: (N, widths[i], H / s, W / s), rounded down, with
+        x: (N, in_channels, H, W); returns a tuple of the chosen maps, shallow
+        ones first: (N, widths[i], H / s, W / s), rounded down, with
         s = 1, 2, 4, 8, 8 for i = 0 ... 4; images of height 64 are pooled once
         more, as in the reference: s = 16 for i = 4.
     Raises:
@@ -92,7 +93,7 @@ class CIFARVGG(CIFARBackbone):
     def _make_block(
         in_channels: int, channels: int, convolutions: int
     ) -> nn.Sequential:
-        """Convolutions, norms and ReLUs without the last one."""
+        """Convolutions, batch norms and ReLUs, without the last ReLU."""
         layers: list[nn.Module] = []
         for _ in range(convolutions):
             layers += [

@@ -1,4 +1,4 @@
-"""The wide ResNets of Zagoruyko and Komodakis, without dropout."""
+"""Wide ResNets for 32x32 images, without dropout."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from mmdistill.registry import MODELS
 
 
 class CIFARWideBlock(nn.Module):
-    """Two 3x3 convolutions, each behind its batch norm and ReLU.
+    """Two 3x3 convolutions, each preceded by batch norm and ReLU.
 
-    The shortcut is the input itself, or, where the channels differ, a 1x1
-    convolution of the activated input.
+    The shortcut is the input, or a 1x1 convolution of the activated input if
+    the channels differ.
     """
 
     def __init__(self, in_channels: int, channels: int, stride: int) -> None:
@@ -36,7 +36,7 @@ class CIFARWideBlock(nn.Module):
             )
 
     def forward(self, x: Tensor, normalised: Tensor | None = None) -> Tensor:
-        """Run the block; ``normalised`` is bn1(x), if the caller has it."""
+        """Run the block; ``normalised`` is bn1(x), if already computed."""
         if normalised is None:
             out = F.relu(self.bn1(x), inplace=True)
         else:
@@ -49,34 +49,34 @@ class CIFARWideBlock(nn.Module):
 
 @MODELS.register_module()
 class CIFARWideResNet(CIFARBackbone):
-    """Wide ResNet for 32x32 images, of blocks that activate first.
+    """Wide ResNet for 32x32 images, with pre-activation blocks.
 
-    Parameter for parameter, and under the same names, the networks of
-    RepDistiller's ``models/wrn.py``; pooling and the linear layer are
-    MMPretrain's ``GlobalAveragePooling`` and ``LinearClsHead``. wrn_d_k there
-    is ``depth=d, widen_factor=k`` here.
+    It has the parameters and names of RepDistiller's ``models/wrn.py``;
+    pooling and the linear layer are MMPretrain's ``GlobalAveragePooling`` and
+    ``LinearClsHead``. Its wrn_d_k is ``depth=d, widen_factor=k``.
 
-    The maps of the stages are sums of branches, as the reference compares
-    them. What it pools is the last one behind a batch norm and a ReLU: that
-    is map 4 here, the default, and the one for the classifier.
+    The maps of the stages are the residual sums, as in the reference. The
+    pooled map is the last one after a batch norm and a ReLU; it is map 4, the
+    default, for the classifier.
 
-    Paper: Wide Residual Networks, BMVC 2016, table 1, as in
+    Paper: Zagoruyko and Komodakis, Wide Residual Networks, BMVC 2016,
+    https://arxiv.org/abs/1605.07146, table 1, as in
     https://github.com/HobbitLong/RepDistiller.
 
     Args:
-        depth: layers with weights, 6n + 4 for n blocks a stage.
+        depth: layers with weights, 6n + 4 for n blocks per stage.
         widen_factor: factor on the stages' channels 16, 32, 64.
         in_channels: channels of the image.
-        out_indices: the maps to return: stem 0, stages 1, 2, 3, the pooled
-            one 4, negative ones counted from the end.
-        pre_activation: return each stage's map behind the batch norm that
-            follows it and before the ReLU, as the reference does; stem and
-            pooled map stay the same.
-        init_cfg: default: the reference's, Kaiming normal by fan out for
-            convolutions, weight 1 and bias 0 for batch norms.
+        out_indices: the maps to return: stem 0, stages 1, 2, 3, pooled map 4;
+            negative numbers count from the end.
+        pre_activation: return each stage's map after the batch norm that
+            follows it and before the ReLU, as in the reference; stem and
+            pooled map are unchanged.
+        init_cfg: the default is the reference's: Kaiming normal by fan out
+            for convolutions, weight 1 and bias 0 for batch norms.
     Shape:
-        x: (N, in_channels, H, W); returns a tuple of the maps asked for, the
-        shallow ones first: (N, 16, H, W), then (N, 16k, H, W),
+        x: (N, in_channels, H, W); returns a tuple of the chosen maps, shallow
+        ones first: (N, 16, H, W), then (N, 16k, H, W),
         (N, 32k, H / 2, W / 2), (N, 64k, H / 4, W / 4) and again, k =
         widen_factor, sizes rounded up.
     Raises:
@@ -125,12 +125,12 @@ class CIFARWideResNet(CIFARBackbone):
             CIFARWideBlock(channels, channels, stride=1)
             for _ in range(blocks - 1)
         )
-        # The level 'layer' is the published files'.
+        # The published files have this extra level 'layer' in their names.
         return nn.Sequential(OrderedDict(layer=nn.Sequential(first, *others)))
 
     def _maps(self, x: Tensor) -> list[Tensor]:
         stages = [s.layer for s in (self.block1, self.block2, self.block3)]
-        # The norm behind a stage belongs to the next one's first block.
+        # The norm after a stage belongs to the first block of the next stage.
         norms = [stages[1][0].bn1, stages[2][0].bn1, self.bn1]
         x = self.conv1(x)
         maps, normalised = [x], None

@@ -1,4 +1,4 @@
-"""The small network of the few-shot papers."""
+"""The four-block convolutional network of the few-shot papers."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from mmdistill.registry import MODELS
 class ConvBlock(CIFARBlock):
     """A 3x3 convolution, batch norm, 2x2 max pooling and ReLU.
 
-    The paper has the ReLU before the pooling. A maximum may change places
-    with it, and this way it has a quarter of the work.
+    The paper has the ReLU before the pooling. The two commute, and after the
+    pooling the ReLU handles a quarter of the elements.
     """
 
     def __init__(self, in_channels: int, channels: int) -> None:
@@ -34,25 +34,25 @@ class ConvBlock(CIFARBlock):
 class ConvNet4(CIFARBackbone):
     """Four blocks of convolution, batch norm, ReLU and max pooling.
 
-    With ``FlattenNeck`` its feature is the published one: 64 numbers of a
-    28x28 image, 1600 of an 84x84 one.
+    With ``FlattenNeck`` the feature is that of the papers: 64 dimensions for a
+    28x28 image, 1600 for an 84x84 image.
 
-    Paper: Vinyals et al., Matching Networks for One Shot Learning, NeurIPS
-    2016, section 4.1; Snell et al., Prototypical Networks for Few-shot
-    Learning, NeurIPS 2017, section 3.
+    Papers: Vinyals et al., Matching Networks for One Shot Learning, NeurIPS
+    2016, https://arxiv.org/abs/1606.04080, section 4.1; Snell et al.,
+    Prototypical Networks for Few-shot Learning, NeurIPS 2017,
+    https://arxiv.org/abs/1703.05175, section 3.
 
     Args:
-        widths: channels of the four blocks; 64 each in the paper.
+        widths: channels of the four blocks; 64 each in the papers.
         in_channels: channels of the image.
-        out_indices: the maps to return: first block 0, then 1, 2, 3, negative
-            ones counted from the end.
-        pre_activation: return maps 1, 2, 3 from before their ReLU; map 0
-            stays behind it, and so does what the next block sees.
-        init_cfg: PyTorch's own initialisation, as in the published code,
-            when None.
+        out_indices: the maps to return: blocks 0, 1, 2, 3; negative numbers
+            count from the end.
+        pre_activation: return maps 1, 2, 3 from before their ReLU. Map 0 and
+            the input of the next block are unchanged.
+        init_cfg: None for torch's initialization, as in the published code.
     Shape:
         x: (N, in_channels, H, W), H and W at least 16; returns a tuple of the
-        maps asked for, the shallow ones first: (N, widths[i], H / s, W / s),
+        chosen maps, shallow ones first: (N, widths[i], H / s, W / s),
         rounded down, with s = 2, 4, 8, 16 for i = 0, 1, 2, 3.
     Raises:
         ValueError: if widths or out_indices are not as described.

@@ -10,21 +10,22 @@ from mmdistill.registry import MODELS
 
 @MODELS.register_module()
 class NormedVisionTransformer(VisionTransformer):
-    """A ViT that gives the output of every block behind its last LayerNorm.
+    """A ViT that applies its final LayerNorm to the output of every block.
 
-    MMPretrain's normalizes the last block's alone. Its weights are the same,
-    under the same names. DINO probes several blocks so
-    (`ClassTokensNeck`), and takes the one LayerNorm for each of them.
+    MMPretrain's ViT normalizes the last block only; weights and names are the
+    same. DINO's linear evaluation on several blocks (`ClassTokensNeck`) uses
+    the final LayerNorm for each of them.
 
     Paper: Caron et al., Emerging Properties in Self-Supervised Vision
-    Transformers, ICCV 2021, appendix (linear evaluation); the function
-    ``get_intermediate_layers`` of https://github.com/facebookresearch/dino.
+    Transformers, ICCV 2021, https://arxiv.org/abs/2104.14294, appendix (linear
+    evaluation); ``get_intermediate_layers`` of
+    https://github.com/facebookresearch/dino.
 
     Args:
-        args, kwargs: as of MMPretrain's VisionTransformer, but for
-            ``final_norm``, which is there.
+        args, kwargs: as in MMPretrain's VisionTransformer; ``final_norm`` must
+            be True.
     Shape:
-        (N, C, H, W) images; returns one tensor for each of ``out_indices``:
+        x: (N, C, H, W) images; returns one tensor for each of ``out_indices``:
         (N, T, D) with out_type 'raw', (N, D) with 'cls_token'.
     Config:
         backbone=dict(
@@ -43,7 +44,8 @@ class NormedVisionTransformer(VisionTransformer):
                 'which final_norm=False leaves out; take '
                 "type='VisionTransformer', or final_norm=True"
             )
-        # `forward` would normalize the last block before `_format_output`.
+        # Otherwise `forward` normalizes the last block before
+        # `_format_output` does so again.
         self.final_norm = False
 
     def _format_output(self, x: Tensor, hw: tuple[int, int]) -> Tensor:

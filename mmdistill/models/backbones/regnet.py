@@ -14,25 +14,26 @@ class RegNetY(BaseBackbone):
     """RegNet with squeeze and excitation: torchvision's stem and stages.
 
     The defaults are RegNetY-600MF, of 6.1 M parameters with its classifier.
-    Weights have torchvision's names and its initialisation.
+    Weights have torchvision's names and its initialization.
 
-    Paper: Radosavovic et al., Designing Network Design Spaces, CVPR 2020; the
-    sizes of the 600MF are those of its code.
+    Paper: Radosavovic et al., Designing Network Design Spaces, CVPR 2020,
+    https://arxiv.org/abs/2003.13678; the sizes of the 600MF are from its code.
 
     Args:
         depth: number of blocks.
         w_0, w_a, w_m: width of the first block, slope of the widths over the
             blocks, and the factor from one stage's width to the next.
         group_width: channels in a group of the 3x3 convolutions.
-        se_ratio: squeezed channels over the channels that a block is given.
+        se_ratio: ratio of squeezed channels to a block's input channels.
         stem_width: channels of the stem.
-        out_indices: stages to return, 0 is the first.
-        init_cfg: MMEngine's initialisation config.
+        out_indices: stages to return, counted from 0.
+        init_cfg: MMEngine's initialization config.
     Shape:
-        (N, 3, H, W); returns a tuple of (N, C_i, H_i, W_i), C_3 = 608 and
-        H_3 = H / 32.
+        x: (N, 3, H, W); returns a tuple of (N, C_i, H_i, W_i), with C_3 = 608
+        and H_3 = H / 32.
     Raises:
-        ValueError: if out_indices names stages twice, none, or unknown ones.
+        ValueError: if out_indices is empty, repeats a stage, or has an unknown
+            one.
     Config:
         backbone=dict(type='RegNetY')
     """

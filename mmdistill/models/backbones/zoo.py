@@ -1,4 +1,4 @@
-"""The benchmarks' CIFAR networks by name, and RepDistiller's names of them."""
+"""The benchmarks' CIFAR networks by name, and RepDistiller's weight names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 _NARROW = (16, 16, 32, 64)
 _WIDE = (32, 64, 128, 256)
 
-#: Name to backbone config and channels of its pooled map.
+#: Network name to its backbone config and the channels of its pooled map.
 _BACKBONES: dict[str, tuple[dict, int]] = {
     **{
         f'resnet{depth}': (
@@ -54,7 +54,7 @@ _BACKBONES: dict[str, tuple[dict, int]] = {
     ),
 }
 
-#: What RepDistiller calls the last linear layer, by our backbone.
+#: RepDistiller's name of the last linear layer, by our backbone type.
 _LINEAR = dict(
     CIFARResNet='fc',
     CIFARWideResNet='fc',
@@ -67,14 +67,14 @@ _LINEAR = dict(
 
 #: Names of all networks.
 CIFAR_ZOO = tuple(_BACKBONES)
-#: Names of those that RepDistiller has.
+#: Names of the networks that RepDistiller has, too.
 REPDISTILLER_ZOO = tuple(
     name for name, (cfg, _) in _BACKBONES.items() if cfg['type'] in _LINEAR
 )
 
-# How the references initialise the last linear layer: as torch does, as torch
-# does but with bias 0, or as MMPretrain's head does (normal, std 0.01, bias
-# 0). The Kaiming rule is what nn.Linear itself draws its weight by.
+# The references initialize the last linear layer like torch, like torch but
+# with bias 0, or like MMPretrain's head (normal, std 0.01, bias 0). This
+# Kaiming rule is the one by which nn.Linear draws its weight.
 _TORCH_WITHOUT_BIAS = dict(
     type='Kaiming',
     layer='Linear',
@@ -103,13 +103,13 @@ def _backbone(name: str) -> tuple[dict, int]:
 
 
 def cifar_classifier(name: str, num_classes: int = 100) -> dict:
-    """The config of a benchmark's network as an ``ImageClassifier``.
+    """The config of a benchmark network as an ``ImageClassifier``.
 
     Args:
         name: one of ``CIFAR_ZOO``, such as 'resnet32x4', 'wrn_40_2', 'vgg13'.
-        num_classes: classes of the linear layer.
+        num_classes: number of classes.
     Raises:
-        ValueError: if there is no network of this name; it lists them.
+        ValueError: if there is no network of this name; all are listed.
     Example:
         teacher = MODELS.build(cifar_classifier('wrn_40_2'))
     """
@@ -128,10 +128,10 @@ def cifar_classifier(name: str, num_classes: int = 100) -> dict:
 
 
 def repdistiller_linear(name: str) -> str:
-    """What RepDistiller calls the last linear layer of a network.
+    """RepDistiller's name of the last linear layer of a network.
 
     Raises:
-        ValueError: if it does not have that network.
+        ValueError: if RepDistiller does not have that network.
     """
     backbone, _ = _backbone(name)
     if backbone['type'] not in _LINEAR:
@@ -145,9 +145,9 @@ def repdistiller_linear(name: str) -> str:
 def from_repdistiller(
     state: Mapping[str, Tensor], name: str
 ) -> dict[str, Tensor]:
-    """Rename the weights of RepDistiller's network to our classifier's.
+    """Rename the weights of a RepDistiller network for our classifier.
 
-    The layers before the last linear one have the same names in both.
+    Only the last linear layer has a different name.
     """
     linear = f'{repdistiller_linear(name)}.'
     return {
@@ -161,7 +161,7 @@ def from_repdistiller(
 def to_repdistiller(
     state: Mapping[str, Tensor], name: str
 ) -> dict[str, Tensor]:
-    """Rename the weights of our classifier to RepDistiller's network's."""
+    """Rename the weights of our classifier for RepDistiller's network."""
     linear = f'{repdistiller_linear(name)}.'
     return {
         f'{linear}{key.removeprefix("head.fc.")}'

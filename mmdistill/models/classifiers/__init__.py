@@ -1,4 +1,4 @@
-"""Classifiers that start from a trained backbone, or learn from episodes."""
+"""Classifiers for linear probing, fine-tuning and few-shot episodes."""
 
 from mmdistill.models.classifiers.linear_probe import LinearProbe
 from mmdistill.models.classifiers.prototypical_network import (

@@ -13,16 +13,16 @@ from mmdistill.registry import MODELS
 
 @MODELS.register_module()
 class LinearProbe(TransferClassifier):
-    """Trains a head on the features of a frozen backbone.
+    """Train a head on the features of a frozen backbone.
 
-    Backbone and neck stay in eval mode, get no gradients and are in no
-    optimizer, so no weight decay touches them: their tensors stay as loaded.
+    Backbone and neck stay in eval mode, get no gradients and are not in the
+    optimizer (so not subject to weight decay); their weights stay as loaded.
 
     Args:
-        backbone, neck, head, checkpoint, kwargs: as of `TransferClassifier`.
+        backbone, neck, head, checkpoint, kwargs: as in `TransferClassifier`.
     Raises:
         ValueError: if there is no head to train.
-        FileNotFoundError, CheckpointError: as of `TransferClassifier`.
+        FileNotFoundError, CheckpointError: as in `TransferClassifier`.
     Config:
         model=dict(
             type='LinearProbe',
@@ -45,14 +45,14 @@ class LinearProbe(TransferClassifier):
         self.train(self.training)
 
     def train(self, mode: bool = True) -> LinearProbe:
-        """Put the head into a mode; backbone and neck stay in eval mode."""
+        """Set the mode of the head; backbone and neck stay in eval mode."""
         super().train(mode)
         for part in self._frozen():
             part.eval()
         return self
 
     def extract_feat(self, inputs: Tensor, stage: str = 'neck') -> Any:
-        """As of ImageClassifier, without gradient."""
+        """As in ImageClassifier, without gradient."""
         with torch.no_grad():
             return super().extract_feat(inputs, stage)
 

@@ -13,26 +13,28 @@ from mmdistill.structures import BatchedSamples
 
 @MODELS.register_module()
 class PrototypicalNetwork(ImageClassifier):
-    """A network for classes that it has not seen, of a few images each.
+    """Few-shot classification of unseen classes by their class means.
 
-    It learns from episodes, by `PrototypicalLoss` on its feature, and is
-    validated on episodes (`EpisodeValLoop`). With a head it has an auxiliary
-    classifier over all training classes, whose loss is added; online
-    distillation compares its scores. Within a distiller both are the task.
+    The network is trained on episodes, with `PrototypicalLoss` on its feature,
+    and validated on episodes (`EpisodeValLoop`). An optional head is an
+    auxiliary classifier over all training classes, whose loss is added; online
+    distillation compares its logits. In a distiller both are the task loss.
 
-    Paper: Snell et al., Prototypical Networks for Few-shot Learning, NeurIPS
-    2017; the auxiliary classifier: Multi-view Contrastive Learning for Online
-    Knowledge Distillation, section 4.2 (seed 004_3f53bd953af4039d.txt).
+    Papers: Snell et al., Prototypical Networks for Few-shot Learning, NeurIPS
+    2017, https://arxiv.org/abs/1703.05175; the auxiliary classifier: Yang et
+    al., Multi-view Contrastive Learning for Online Knowledge Distillation,
+    ICASSP 2021, https://arxiv.org/abs/2006.04093, section 4.2 of the earlier,
+    longer version there.
 
     Args:
-        backbone, neck: as of MMPretrain's ImageClassifier.
-        head: the auxiliary classifier, a ClsHead whose ``loss`` says how much
-            it counts; none when None.
-        episode: arguments of the `PrototypicalLoss`: ``shot`` and ``query`` as
-            of the `EpisodeSampler`.
+        backbone, neck: as in MMPretrain's ImageClassifier.
+        head: the auxiliary classifier, a ClsHead whose ``loss`` sets its
+            weight; None for no auxiliary classifier.
+        episode: arguments of `PrototypicalLoss`: ``shot`` and ``query`` as in
+            `EpisodeSampler`.
         kwargs: further arguments of ImageClassifier.
     Raises:
-        ValueError: if a batch has no labels or is no episode.
+        ValueError: if a batch has no labels or is not an episode.
     Config:
         model=dict(
             type='PrototypicalNetwork',

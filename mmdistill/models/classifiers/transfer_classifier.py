@@ -19,25 +19,25 @@ from mmdistill.registry import MODELS
 
 @MODELS.register_module()
 class TransferClassifier(ImageClassifier):
-    """A classifier that starts from the trained backbone of another run.
+    """A classifier initialized with the trained backbone of another run.
 
-    For fine-tuning and semi-supervised learning: all of it learns, the head
-    from scratch. `LinearProbe` is the one whose backbone stays as it is.
+    It is for fine-tuning and semi-supervised learning: the whole network is
+    trained, the head from scratch. `LinearProbe` freezes the backbone.
 
     Args:
-        backbone, neck, head: as of MMPretrain's ImageClassifier; the backbone
-            as it was trained.
+        backbone, neck, head: as in MMPretrain's ImageClassifier; the backbone
+            config of the earlier run.
         checkpoint: a local file: a full checkpoint of a distillation (keys
             ``student.backbone.…``), or an exported student, a classifier or a
-            self-supervised encoder (``backbone.…``). Every tensor of the
-            backbone, and of a neck that has any, comes from it. It is read
-            when training starts; tests of the trained classifier do without.
-        part: whose backbone a full checkpoint gives: 'student', or 'teacher'
-            where that learnt too (OSS, the momentum copy of DINO).
+            self-supervised encoder (``backbone.…``). It must have all weights
+            of the backbone, and of the neck if that has any. It is read when
+            training starts and not needed for testing.
+        part: which backbone of a full checkpoint to take: 'student', or
+            'teacher' if it is trained, too (OSS, the momentum copy of DINO).
         kwargs: further arguments of ImageClassifier.
     Raises:
-        FileNotFoundError, CheckpointError: when training starts, if there is
-            no such file, or its tensors do not fit; it lists their keys.
+        FileNotFoundError, CheckpointError: when training starts, if the file
+            does not exist or its tensors do not fit; the keys are listed.
     Config:
         model=dict(
             type='TransferClassifier',
@@ -62,7 +62,7 @@ class TransferClassifier(ImageClassifier):
         self.part = part
 
     def init_weights(self) -> None:
-        """Initialise what learns from scratch, and load the rest."""
+        """Initialize the head from scratch and load the backbone."""
         again = self.is_init
         super().init_weights()
         if again:
@@ -108,7 +108,8 @@ class TransferClassifier(ImageClassifier):
         )
 
     def _trained_parts(self) -> tuple[str, ...]:
-        """Beginnings of the keys that come from the checkpoint."""
-        # Of others, "neck." may be a projection head: not asked for.
+        """Prefixes of the keys to load from the checkpoint."""
+        # Other files may keep a projection head under 'neck.'; load it only if
+        # our neck has weights.
         has_neck = self.with_neck and self.neck.state_dict()
         return ('backbone.', 'neck.') if has_neck else ('backbone.',)

@@ -1,4 +1,4 @@
-"""The C4 form: the backbone's last stage is the head of every region."""
+"""The C4 variant: the backbone's last stage is the box head."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from torch import Tensor, nn
 from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.ops import MultiScaleRoIAlign
 
-#: Pixels between the cells of the map that regions are taken from.
+#: Stride of the C4 map, from which regions are pooled.
 STRIDE = 16
 
 
 def stages_after_c4(
     backbone: nn.Module, strides: Sequence[int], names: Sequence[str]
 ) -> list[nn.Module]:
-    """Let a backbone end at the stride of C4; returns the stages after it.
+    """Truncate a backbone at the C4 map; return the stages after it.
 
-    They stay the backbone's own and are saved with it.
+    These stages remain submodules of the backbone and are saved with it.
 
     Args:
-        backbone: runs its stages by a list of their names.
-        strides: of the stages' maps.
-        names: of the stages.
+        backbone: a backbone that runs its stages from a list of names.
+        strides: strides of the stages' maps.
+        names: names of the stages.
     Raises:
-        ValueError: if no stage ends at this stride, or none comes after it.
+        ValueError: if no stage has the C4 stride, or no stage comes after it.
     """
     front = [
         name
@@ -46,10 +46,10 @@ def stages_after_c4(
 
 
 def stage_names(backbone: nn.Module) -> list[str]:
-    """The stages that a backbone runs one after the other.
+    """The names of a backbone's stages, in order.
 
     Raises:
-        ValueError: if it does not run them by a list of their names.
+        ValueError: if the backbone keeps no list of stage names.
     """
     attribute = _names_attribute(backbone)
     if attribute is None:
@@ -72,15 +72,15 @@ def _names_attribute(backbone: nn.Module) -> str | None:
 
 
 class LastStage(nn.Module):
-    """Box head: the backbone's last stage, and a batch norm of its own.
+    """Box head: the backbone's last stage and an extra batch norm.
 
     Paper: He et al., Momentum Contrast for Unsupervised Visual Representation
-    Learning, CVPR 2020, appendix: the R50-C4 of detection has an extra BN
-    after conv5, as its features were not trained for this depth of head.
+    Learning, CVPR 2020, https://arxiv.org/abs/1911.05722, appendix: R50-C4
+    detectors get an extra BN after conv5 to normalize its features.
 
     Args:
-        stages: of the backbone, where they are registered and saved.
-        channels: of the last one.
+        stages: stages of the backbone, which registers and saves them.
+        channels: output channels of the last stage.
     Shape:
         x: (R, C_4, 14, 14); returns (R, channels, 7, 7).
     """
@@ -97,21 +97,22 @@ class LastStage(nn.Module):
 
 
 class SharedRoIAlign(MultiScaleRoIAlign):
-    """Gives the mask branch the maps of the last stage.
+    """Pass the last stage's maps to the mask branch.
 
-    In training these are the box head's own, of its positive regions, as in
-    Detectron2's R50-C4: the stage runs once a step and its batch norms see
-    each region once. In testing the detections go through it.
+    In training it reuses the box head's maps of positive regions, as in
+    Detectron2's R50-C4: the stage runs once per step, and its batch norms see
+    each region once. In testing the detections pass through the stage.
 
     Args:
-        box_head: `LastStage`.
-        kwargs: of MultiScaleRoIAlign.
+        box_head: the `LastStage`.
+        kwargs: arguments of MultiScaleRoIAlign.
     """
 
     def __init__(self, box_head: LastStage, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._box_head = (box_head,)  # a tuple registers nothing
-        #: The box head's maps of positive regions, until they are asked for.
+        #: The box head's maps of positive regions, until ``forward`` takes
+        #: them.
         self.maps: Tensor | None = None
 
     def forward(self, x: dict, boxes: list, image_shapes: list) -> Tensor:
@@ -122,10 +123,11 @@ class SharedRoIAlign(MultiScaleRoIAlign):
 
 
 class SharedRoIHeads(RoIHeads):
-    """torchvision's RoIHeads, whose box head works for its mask branch.
+    """torchvision's RoIHeads with a box head shared by the mask branch.
 
     Args:
-        args, kwargs: of RoIHeads; ``mask_roi_pool`` is a `SharedRoIAlign`.
+        args, kwargs: arguments of RoIHeads; ``mask_roi_pool`` must be a
+            `SharedRoIAlign`.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -134,7 +136,7 @@ class SharedRoIHeads(RoIHeads):
         self.box_head.register_forward_hook(self._keep)
 
     def select_training_samples(self, *args: Any) -> tuple:
-        """As of RoIHeads; remembers which regions have a class."""
+        """As in RoIHeads; also stores which regions are positive."""
         selected = super().select_training_samples(*args)
         self._positive = torch.cat(selected[2]) > 0
         return selected

@@ -22,7 +22,7 @@ from mmdistill.models.dense.targets import detection_targets
 from mmdistill.ops import full_precision
 from mmdistill.registry import MODELS
 
-#: torchvision's anchors: a size for each level, or all on the one of C4.
+#: torchvision's anchor sizes: one per FPN level, or all on the C4 map.
 ANCHOR_SIZES = dict(
     fpn=((32,), (64,), (128,), (256,), (512,)),
     c4=((32, 64, 128, 256, 512),),
@@ -30,7 +30,7 @@ ANCHOR_SIZES = dict(
 
 
 def _numbers(*beginnings: str) -> dict[str, Any]:
-    """torchvision's numbers of such names, with its defaults."""
+    """torchvision's numeric arguments with these prefixes, and defaults."""
     parts = 'rpn_anchor_generator rpn_head box_roi_pool box_head box_predictor'
     parameters = inspect.signature(detection.FasterRCNN).parameters
     return {
@@ -48,47 +48,50 @@ ROI_NUMBERS = _numbers('box_', 'bbox_')
 class FasterRCNN(FineTunedModel):
     """torchvision's Faster R-CNN on any convolutional backbone.
 
-    Images are resized, normalised and padded on the device, by torchvision's
-    transform; its region proposals, heads and losses are used as they are.
-    Boxes and losses are float32 whatever the autocast dtype.
+    torchvision's transform resizes, normalizes and pads the images on the
+    device; its region proposal network, heads and losses are unchanged. Boxes
+    and losses are float32 under any autocast dtype.
 
-    Paper: Ren et al., Faster R-CNN, NeurIPS 2015; Lin et al., Feature Pyramid
-    Networks for Object Detection, CVPR 2017. The C4 form is that of He et
-    al., Momentum Contrast, CVPR 2020: regions of 14 x 14 cells of the
-    stride-16 map go through the backbone's last stage and an extra batch norm.
+    Papers: Ren et al., Faster R-CNN: Towards Real-Time Object Detection with
+    Region Proposal Networks, NeurIPS 2015, https://arxiv.org/abs/1506.01497;
+    Lin et al., Feature Pyramid Networks for Object Detection, CVPR 2017,
+    https://arxiv.org/abs/1612.03144. The C4 variant follows He et al.,
+    Momentum Contrast for Unsupervised Visual Representation Learning, CVPR
+    2020, https://arxiv.org/abs/1911.05722: regions of 14 x 14 cells of the
+    stride-16 map pass through the backbone's last stage and an extra batch
+    norm.
 
     Args:
         backbone: config of a backbone. With 'fpn' its ``out_indices`` are the
-            levels, each of twice the stride of the one before; with 'c4' they
-            are set here.
-        num_classes: without background.
+            levels, each with twice the stride of the one before; with 'c4'
+            they are set here.
+        num_classes: number of classes without background.
         neck: 'fpn' or 'c4'.
         fpn_width: channels of all levels.
-        fpn_norm: batch norms in the pyramid.
-        anchor_sizes: in pixels of the resized image, one sequence a level:
-            one for each of the backbone's maps and one for the max-pooled
-            level with 'fpn', one in all with 'c4'; torchvision's when None.
+        fpn_norm: whether the pyramid has batch norms.
+        anchor_sizes: in pixels of the resized image, one sequence per level.
+            'fpn' has one level per map of the backbone plus a max-pooled one,
+            'c4' has a single level. None for torchvision's sizes.
         aspect_ratios: height over width of the anchors.
         norm: 'frozen', 'tuned' or 'sync', see `FineTunedModel`.
-        min_size: length of the shorter side; of several, training draws one
-            for each image and testing takes the last.
-        max_size: the longer side is at most this long.
-        mean, std: of the pixels, by channel, from 0 to 255.
-        rpn: numbers of the region proposals by their names in torchvision's
-            FasterRCNN, ``rpn_batch_size_per_image`` and so on.
-        roi: numbers of the heads by their names there,
-            ``box_detections_per_img`` and so on.
-        data_preprocessor, init_cfg: as of `FineTunedModel`.
+        min_size: length of the shorter side; from several, training draws one
+            per image and testing takes the last.
+        max_size: largest length of the longer side.
+        mean, std: per channel of the pixels, from 0 to 255.
+        rpn: settings of the region proposal network by their names in
+            torchvision's FasterRCNN, such as ``rpn_batch_size_per_image``.
+        roi: settings of the heads by their names there, such as
+            ``box_detections_per_img``.
+        data_preprocessor, init_cfg: as in `FineTunedModel`.
     Shape:
-        inputs: a list of (3, H, W) from 0 to 1, of any sizes. In mode 'loss'
-        returns torchvision's losses by their names; in mode 'predict' the
-        samples with ``pred_instances``: bboxes (n, 4) in pixels of the given
-        image, scores (n,), labels (n,); in mode 'tensor' the maps by level,
-        (N, C, H_i, W_i).
+        inputs: a list of (3, H, W) in [0, 1], of any sizes. Mode 'loss'
+        returns torchvision's losses by name; mode 'predict' the samples with
+        ``pred_instances``: bboxes (n, 4) in pixels of the input image, scores
+        (n,), labels (n,); mode 'tensor' the maps by level, (N, C, H_i, W_i).
     Raises:
-        ValueError: for an unknown neck, norm, or number of rpn and roi, a
-            backbone that does not go with the neck, or anchors that do not go
-            with the levels.
+        ValueError: for an unknown neck, norm, or key of rpn and roi, a
+            backbone that does not fit the neck, or anchors that do not fit
+            the levels.
     Config:
         model=dict(
             type='FasterRCNN',
@@ -129,7 +132,7 @@ class FasterRCNN(FineTunedModel):
             )
         rpn = _completed(rpn, RPN_NUMBERS, 'model.rpn')
         roi = _completed(roi, ROI_NUMBERS, 'model.roi')
-        # torchvision asks a backbone for its width and for nothing else.
+        # torchvision reads only ``out_channels`` of a backbone.
         outline = nn.Module()
         if neck == 'fpn':
             self.neck, levels = self._pyramid(fpn_width, fpn_norm)
@@ -162,7 +165,7 @@ class FasterRCNN(FineTunedModel):
     def loss(
         self, inputs: list[Tensor], data_samples: list[BaseDataElement]
     ) -> dict[str, Tensor]:
-        """torchvision's losses, each (), by their names there."""
+        """torchvision's losses, each (), by their torchvision names."""
         if not self.training:
             raise RuntimeError(
                 f'{type(self).__name__} has losses in training mode only, as '
@@ -184,7 +187,7 @@ class FasterRCNN(FineTunedModel):
         inputs: list[Tensor],
         data_samples: list[BaseDataElement] | None = None,
     ) -> list[BaseDataElement]:
-        """The samples with ``pred_instances``, best scores first."""
+        """Add ``pred_instances`` to the samples, highest scores first."""
         sizes = [tuple(image.shape[-2:]) for image in inputs]
         images, _ = self.transform(inputs)
         maps = self.extract_feat(images.tensors)
@@ -197,21 +200,21 @@ class FasterRCNN(FineTunedModel):
         return samples
 
     def outputs(self, inputs: list[Tensor]) -> dict[str, Tensor]:
-        """Maps by the name of their level, of the resized images."""
+        """Maps of the resized images by the name of their level."""
         return self.extract_feat(self.transform(inputs)[0].tensors)
 
     def extract_feat(self, images: Tensor) -> dict[str, Tensor]:
-        """Maps by the name of their level, float32 under autocast, too.
+        """Maps by the name of their level, in float32 even under autocast.
 
         Shape:
-            images: (N, 3, H, W), normalised.
+            images: (N, 3, H, W), normalized.
         """
         maps = {str(i): m for i, m in enumerate(self.backbone(images))}
         return _widened(maps if self.neck is None else self.neck(maps))
 
-    # How it is built ---------------------------------------------------------
+    # Construction ------------------------------------------------------------
     def _pyramid(self, width: int, norm: bool) -> tuple[nn.Module, int]:
-        """The pyramid on the backbone's maps, and their number."""
+        """The feature pyramid, and the number of the backbone's maps."""
         shapes = self.map_shapes()
         strides = [DRY_RUN_SIZE // shape[-2] for shape in shapes]
         doubling = [strides[0] << i for i in range(len(strides))]
@@ -231,7 +234,7 @@ class FasterRCNN(FineTunedModel):
         return pyramid, len(shapes)
 
     def _split(self) -> tuple[list[nn.Module], int, int]:
-        """Stages of the box head, channels of the map, channels of these."""
+        """The box head's stages, channels of the C4 map, and their own."""
         names = stage_names(self.backbone)
         self.backbone.out_indices = tuple(range(len(names)))
         shapes = self.map_shapes()
@@ -240,7 +243,7 @@ class FasterRCNN(FineTunedModel):
         return stages, shapes[-len(stages) - 1][1], shapes[-1][1]
 
     def _fpn_parts(self, levels: int) -> dict[str, Any]:
-        """What torchvision's network is given on a pyramid."""
+        """Arguments of torchvision's network for a feature pyramid."""
         return dict(
             num_classes=self.num_classes + 1,
             box_roi_pool=MultiScaleRoIAlign(
@@ -251,10 +254,10 @@ class FasterRCNN(FineTunedModel):
     def _c4_parts(
         self, stages: list[nn.Module], channels: int
     ) -> dict[str, Any]:
-        """What torchvision's network is given on one map.
+        """Arguments of torchvision's network for the C4 map.
 
-        As in Detectron2's R50-C4 a cell of a region takes as many samples as
-        it needs (sampling_ratio=0).
+        As in Detectron2's R50-C4, RoIAlign uses an adaptive number of samples
+        per cell (sampling_ratio=0).
         """
         predictor = FastRCNNPredictor(channels, self.num_classes + 1)
         return dict(
@@ -264,18 +267,18 @@ class FasterRCNN(FineTunedModel):
         )
 
     def _roi_heads(self, heads: nn.Module, neck: str, roi: dict) -> nn.Module:
-        """The heads that torchvision made, or others in their place."""
+        """Hook for subclasses to replace torchvision's RoI heads."""
         return heads
 
     def _predictors(self) -> list[nn.Module]:
-        """What boxes and losses are computed from."""
+        """The modules whose outputs give boxes and losses."""
         heads = self.roi_heads
         parts = (self.rpn.head, heads.box_predictor, heads.mask_predictor)
         return [part for part in parts if part is not None]
 
 
 def _completed(given: dict | None, known: dict, key: str) -> dict[str, Any]:
-    """torchvision's numbers, those given in place of its own."""
+    """torchvision's settings, overridden by the given ones."""
     unknown = sorted(set(given or ()) - set(known))
     if unknown:
         raise ValueError(
@@ -302,7 +305,7 @@ def _anchors(
 
 
 def _instances(found: dict[str, Tensor]) -> InstanceData:
-    """torchvision's detections of an image, with labels from 0."""
+    """torchvision's detections of one image, with labels starting at 0."""
     instances = InstanceData(
         bboxes=found['boxes'],
         scores=found['scores'],
@@ -315,10 +318,10 @@ def _instances(found: dict[str, Tensor]) -> InstanceData:
 
 @full_precision
 def _widened(value: Any) -> Any:
-    """Tensors of half precision as float32."""
+    """Half-precision tensors as float32, by the decorator."""
     return value
 
 
 def _widen_output(_module: nn.Module, _args: tuple, output: Any) -> Any:
-    """A forward hook: torchvision gives boxes the dtype of such outputs."""
+    """Forward hook: boxes get the dtype of these outputs, so use float32."""
     return _widened(output)

@@ -13,7 +13,7 @@ from mmdistill.models.dense.base import FineTunedModel
 from mmdistill.ops import full_precision
 from mmdistill.registry import MODELS
 
-#: Label of the pixels that do not count.
+#: Label of ignored pixels.
 VOID = 255
 
 
@@ -21,31 +21,32 @@ VOID = 255
 class FCN(FineTunedModel):
     """A fully convolutional network: torchvision's head on any backbone.
 
-    The backbone is dilated by its own options. MMPretrain's ResNet dilates
-    all blocks of a stage, torchvision's all but the first.
+    Dilation is an option of the backbone. MMPretrain's ResNet dilates all
+    blocks of a stage, torchvision's all but the first.
 
     Paper: Long et al., Fully Convolutional Networks for Semantic
-    Segmentation, CVPR 2015, with the head, the auxiliary head and the weight
-    of its loss, 0.5, as in torchvision's fcn_resnet50.
+    Segmentation, CVPR 2015, https://arxiv.org/abs/1411.4038, with the head,
+    the auxiliary head and its loss weight 0.5 of torchvision's fcn_resnet50.
 
     Args:
         backbone: config of a backbone; the head takes its last map, the
             auxiliary head the one before.
-        num_classes: all classes of the labels, background among them if it
-            is one there; the label 255 does not count.
-        auxiliary_weight: of the auxiliary head's loss; 0 leaves it out.
+        num_classes: number of classes in the labels, including background if
+            the labels have it; label 255 is ignored.
+        auxiliary_weight: weight of the auxiliary loss; 0 for no auxiliary
+            head.
         norm: 'frozen', 'tuned' or 'sync', see `FineTunedModel`.
-        mean, std: of the pixels, by channel, from 0 to 255.
-        data_preprocessor, init_cfg: as of `FineTunedModel`.
+        mean, std: per channel of the pixels, from 0 to 255.
+        data_preprocessor, init_cfg: as in `FineTunedModel`.
     Shape:
-        inputs: a list of (3, H, W) from 0 to 1, in training of one size. In
-        mode 'loss' returns ``loss_seg`` and, with an auxiliary head,
-        ``loss_aux``, each (); in mode 'predict' the samples with
-        ``pred_sem_seg``, (1, H, W) int64; in mode 'tensor' scores
-        (N, num_classes, H, W) of images of one size.
+        inputs: a list of (3, H, W) in [0, 1], of one size in training. Mode
+        'loss' returns ``loss_seg`` and, with an auxiliary head, ``loss_aux``,
+        each (); mode 'predict' the samples with ``pred_sem_seg``, (1, H, W)
+        int64; mode 'tensor' scores (N, num_classes, H, W) for images of one
+        size.
     Raises:
         ValueError: if the backbone has no map for the auxiliary head, images
-            of a training batch differ in size, or a label is no class.
+            of a training batch differ in size, or a label is out of range.
     Config:
         model=dict(
             type='FCN',
@@ -96,7 +97,7 @@ class FCN(FineTunedModel):
     def loss(
         self, inputs: list[Tensor], data_samples: list[BaseDataElement]
     ) -> dict[str, Tensor]:
-        """Cross-entropies over the pixels that count."""
+        """Cross-entropy of both heads over the pixels that are not ignored."""
         images = self._joined(inputs)
         labels = self._labels(data_samples, images.shape[-2:])
         labels = labels.to(images.device, non_blocking=True).long()
@@ -113,7 +114,7 @@ class FCN(FineTunedModel):
         inputs: list[Tensor],
         data_samples: list[BaseDataElement] | None = None,
     ) -> list[BaseDataElement]:
-        """The samples with ``pred_sem_seg``; images of one size go at once."""
+        """Add ``pred_sem_seg`` to the samples, one batch per image size."""
         samples = data_samples or [BaseDataElement() for _ in inputs]
         groups = defaultdict(list)
         for i, image in enumerate(inputs):
@@ -126,13 +127,13 @@ class FCN(FineTunedModel):
         return samples
 
     def outputs(self, inputs: list[Tensor]) -> Tensor:
-        """Scores (N, num_classes, H, W) of images of one size."""
+        """Scores (N, num_classes, H, W) for images of one size."""
         images = self._joined(inputs)
         scores = self.head(self.extract_feat(images)[-1])
         return _resized(scores, images.shape[-2:])
 
     def extract_feat(self, images: Tensor) -> tuple[Tensor, ...]:
-        """The backbone's maps of images (N, 3, H, W) from 0 to 1."""
+        """The backbone's maps for images (N, 3, H, W) in [0, 1]."""
         maps = self.backbone((images - self.mean) / self.std)
         return maps if isinstance(maps, tuple) else (maps,)
 
@@ -149,7 +150,7 @@ class FCN(FineTunedModel):
     def _labels(
         self, data_samples: list[BaseDataElement], size: torch.Size
     ) -> Tensor:
-        """Checked labels (N, H, W) as bytes, on the CPU as the samples are."""
+        """Check the labels; returns (N, H, W) uint8 on the CPU."""
         labels = []
         for i, sample in enumerate(data_samples):
             data = sample.gt_sem_seg.data
@@ -162,8 +163,8 @@ class FCN(FineTunedModel):
                 )
             labels.append(data.byte())
             low, high = data.aminmax()
-            # As bytes VOID + 1 is 0, so a maximum is all that is left to
-            # check; comparing every pixel takes ten times as long.
+            # In uint8 VOID + 1 wraps to 0, so one maximum checks all other
+            # labels; comparing every pixel takes ten times as long.
             largest = int((labels[-1] + 1).max()) - 1
             if low < 0 or high > VOID or largest >= self.num_classes:
                 known = (data >= 0) & (data < self.num_classes)
@@ -179,7 +180,7 @@ class FCN(FineTunedModel):
 
     @full_precision
     def _loss(self, scores: Tensor, labels: Tensor) -> Tensor:
-        """Mean cross-entropy; 0 if no pixel counts."""
+        """Mean cross-entropy; 0 if all pixels are ignored."""
         scores = _resized(scores, labels.shape[-2:])
         total = F.cross_entropy(
             scores, labels, ignore_index=VOID, reduction='sum'
@@ -189,7 +190,7 @@ class FCN(FineTunedModel):
 
 @full_precision
 def _resized(scores: Tensor, size: Sequence[int]) -> Tensor:
-    """Scores of the image's pixels from those of the map's cells."""
+    """Upsample the scores bilinearly to the image size."""
     return F.interpolate(
         scores, size=tuple(size), mode='bilinear', align_corners=False
     )

@@ -11,7 +11,7 @@ from mmdistill.models.dense.c4 import SharedRoIAlign, SharedRoIHeads
 from mmdistill.models.dense.faster_rcnn import FasterRCNN
 from mmdistill.registry import MODELS
 
-#: Channels between the two layers that predict masks, torchvision's own.
+#: Hidden channels of the mask predictor, as in torchvision.
 MASK_WIDTH = 256
 
 
@@ -19,18 +19,18 @@ MASK_WIDTH = 256
 class MaskRCNN(FasterRCNN):
     """torchvision's Mask R-CNN on any convolutional backbone.
 
-    With ``neck='c4'`` the backbone's last stage works for boxes and masks
-    alike, as in Detectron2's R50-C4, and is saved once, with the backbone.
+    With ``neck='c4'`` boxes and masks share the backbone's last stage, as in
+    Detectron2's R50-C4; it is saved once, with the backbone.
 
-    Paper: He et al., Mask R-CNN, ICCV 2017.
+    Paper: He et al., Mask R-CNN, ICCV 2017, https://arxiv.org/abs/1703.06870.
 
     Args:
-        args: all of `FasterRCNN`.
+        args: all arguments of `FasterRCNN`.
     Shape:
-        as of `FasterRCNN`; predictions also have masks (n, H, W) bool, in
-        pixels of the given image, and mode 'loss' needs the same of samples.
+        As `FasterRCNN`; predictions also have masks (n, H, W) bool, in pixels
+        of the input image, and mode 'loss' needs such masks in the samples.
     Raises:
-        ValueError: as of `FasterRCNN`, and for samples without masks.
+        ValueError: as in `FasterRCNN`, and for samples without masks.
     Config:
         model=dict(
             type='MaskRCNN',

@@ -13,20 +13,21 @@ def detection_targets(
     device: torch.device,
     with_masks: bool = False,
 ) -> list[dict[str, Tensor]]:
-    """What torchvision's detectors learn from, checked before it moves.
+    """Check the annotations and convert them to torchvision's targets.
 
     Args:
-        data_samples: with ``gt_instances``, on the CPU, so that no check
-            waits for a GPU.
-        num_classes: without background, which is torchvision's class 0.
-        device: where the targets go.
-        with_masks: masks are needed, too.
+        data_samples: samples with ``gt_instances`` on the CPU, so the checks
+            need no GPU sync.
+        num_classes: number of classes without background, which is class 0 in
+            torchvision.
+        device: device of the targets.
+        with_masks: whether masks are needed, too.
     Shape:
         returns for each image boxes (n, 4) float32, labels (n,) int64 from 1
         to num_classes, and masks (n, H, W) bool.
     Raises:
-        ValueError: for a label that is no class, a box without area, or no
-            masks where they are needed; it names the image.
+        ValueError: for a label out of range, a box without area, or missing
+            masks; the message names the image.
     """
     instances = [sample.gt_instances for sample in data_samples]
     counts = [len(one.labels) for one in instances]
@@ -75,7 +76,7 @@ def detection_targets(
 def _image_of(
     row: int, data_samples: Sequence[BaseDataElement], counts: Sequence[int]
 ) -> str:
-    """The image that a row of all images' boxes belongs to."""
+    """The name of the image that a row of the joint boxes belongs to."""
     for i, count in enumerate(counts):
         if row < count:
             return _name_of(data_samples[i], i)

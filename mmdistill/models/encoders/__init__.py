@@ -1,4 +1,4 @@
-"""Encoders that learn without labels, and the published ones."""
+"""Self-supervised encoders, and configs of the published ones."""
 
 from mmdistill.models.encoders.layouts import (
     LAYOUTS,

@@ -1,4 +1,4 @@
-"""The authors' checkpoint layouts, and the same weights under our names."""
+"""Convert the checkpoints of MoCo-v2, SwAV and DINO to our weight names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from mmdistill.checkpoints import CheckpointError, state_dict_of
 from mmdistill.models.encoders.zoo import ENCODER_ZOO
 
-#: Name of a layout to what it looks like.
+#: Layout name to a description, for error messages.
 LAYOUTS = dict(
     mocov2="{'state_dict': {'module.encoder_q.conv1.weight', ..., "
     "'module.encoder_q.fc.0.weight', 'module.encoder_q.fc.2.weight', ...}}",
@@ -23,8 +23,8 @@ LAYOUTS = dict(
     "without 'fc.weight'",
 )
 
-# Names in DINO's vision transformer (timm's) and in MMPretrain's; ResNets
-# have none of them.
+# Weight names in DINO's ViT (timm's) and in MMPretrain's; no ResNet weight
+# matches one.
 _VIT_NAMES = (
     ('backbone.patch_embed.proj.', 'backbone.patch_embed.projection.'),
     ('backbone.norm.', 'backbone.ln1.'),
@@ -39,18 +39,18 @@ _VIT_NAMES = (
 def from_authors(
     checkpoint: object, name: str
 ) -> tuple[str, dict[str, Tensor]]:
-    """Find a checkpoint's layout and name its weights as an encoder does.
+    """Detect a checkpoint's layout and rename its weights for our encoders.
 
-    Of DINO the teacher is taken, of MoCo the query encoder.
+    From DINO it takes the teacher, from MoCo the query encoder.
 
     Args:
-        checkpoint: what ``load_file`` returned.
-        name: what error messages call it, a path.
+        checkpoint: the content of the file, from ``load_file``.
+        name: name of the checkpoint in error messages, such as its path.
     Returns:
-        the layout's name in ``LAYOUTS``, and the weights of backbone, head
-        and prototypes, as far as the file has them.
+        The layout's name in ``LAYOUTS``, and the weights of backbone, head and
+        prototypes, as far as the file has them.
     Raises:
-        CheckpointError: if it has no known layout.
+        CheckpointError: if the layout is unknown.
     """
     if isinstance(checkpoint, dict) and 'teacher' in checkpoint:
         state = state_dict_of(checkpoint['teacher'], f"{name}['teacher']")
@@ -81,11 +81,11 @@ def from_authors(
 
 
 def encoder_config(layout: str, state: Mapping[str, Tensor]) -> dict:
-    """The zoo's encoder for weights that `from_authors` gave.
+    """The zoo's encoder config for the weights from `from_authors`.
 
-    Which parts it has, the number of prototypes, whether they have lengths,
-    and depth, widths and BatchNorm of DINO's head are read off the weights;
-    every other width is that of the published network.
+    The weights determine which parts there are, the number of prototypes,
+    whether prototypes have lengths, and the depth, widths and BatchNorm of
+    DINO's head. All other widths are those of the published network.
     """
     if layout.startswith('dino'):
         vit = 'backbone.cls_token' in state
@@ -131,7 +131,7 @@ def _layout_of(state: Mapping[str, Tensor]) -> str | None:
 def _renamed(
     state: Mapping[str, Tensor], prefixes: Mapping[str, str]
 ) -> dict[str, Tensor]:
-    """Replace prefixes, the first that fits; leave other weights out."""
+    """Replace the first matching prefix; drop weights without a match."""
     result = {}
     for key, value in state.items():
         for old, new in prefixes.items():
@@ -154,10 +154,10 @@ def _from_dino(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         },
     )
     if 'prototypes.weight' in state and 'prototypes.scale' not in state:
-        # saved without its normalisation: the rows have their lengths
+        # Saved as plain weights, without weight norm: split off the lengths.
         rows = state['prototypes.weight']
         state['prototypes.scale'] = rows.norm(dim=1, keepdim=True)
-    # norm_last_layer=True: lengths are 1 and were never trained
+    # With norm_last_layer=True the lengths are fixed at 1: drop them.
     if 'prototypes.scale' in state and (state['prototypes.scale'] == 1).all():
         del state['prototypes.scale']
     result = {}

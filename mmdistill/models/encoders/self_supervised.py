@@ -16,34 +16,34 @@ from mmdistill.models.representation import (
 from mmdistill.ops import l2_normalize
 from mmdistill.registry import MODELS
 
-# Where a backbone does not say which images it expects: enough for five
-# halvings, and quick.
+# Image size of the dry run for backbones without img_size: large enough for
+# five downsamplings, and fast.
 _DRY_SIZE = 64
 
 
 @MODELS.register_module()
 class SelfSupervisedEncoder(BaseModel):
-    """A backbone, a projection head and prototypes: no labels, no loss.
+    """A backbone with a projection head and prototypes, without labels.
 
     feature = neck(backbone(x)), embedding = head(feature), logits =
-    prototypes(embedding / |embedding|). It is trained as the student of a
-    distiller, or is its teacher.
+    prototypes(embedding / |embedding|). It has no loss of its own: it is the
+    student or the teacher of a distiller.
 
     Args:
-        backbone: config of a CNN or a token backbone.
-        neck: pools the backbone's maps; None where it gives vectors, as a
-            ViT's class token.
-        head: maps the feature to the embedding, a module from (N, D) to
-            (N, E), such as `ProjectionHead`. Its ``in_dim`` is filled in.
-        prototypes: maps the L2-normalised embedding (without a head the
-            feature) to scores, such as `PrototypeHead`. Its ``in_dim`` is
+        backbone: config of a CNN or a ViT.
+        neck: pools the backbone's maps; None if the backbone returns vectors,
+            such as a ViT's class token.
+        head: maps the feature (N, D) to the embedding (N, E), such as
+            `ProjectionHead`. Its ``in_dim`` is filled in.
+        prototypes: maps the L2-normalized embedding (the feature, if there is
+            no head) to scores, such as `PrototypeHead`. Its ``in_dim`` is
             filled in.
-        data_preprocessor: of the images; ``ClsDataPreprocessor`` unless it
-            names its type.
-        init_cfg: MMEngine's initialisation config.
+        data_preprocessor: config of the image preprocessor; its type defaults
+            to ``ClsDataPreprocessor``.
+        init_cfg: MMEngine's initialization config.
     Raises:
-        ValueError: if backbone and neck give no vectors, or an ``in_dim``
-            cannot be found out.
+        ValueError: if backbone and neck do not return vectors, or an
+            ``in_dim`` cannot be inferred.
     Config:
         student=dict(type='SelfSupervisedEncoder',
                      backbone=dict(type='ResNet', depth=18),
@@ -77,13 +77,13 @@ class SelfSupervisedEncoder(BaseModel):
     def _build_next(
         self, name: str, cfg: dict | nn.Module | None
     ) -> nn.Module | None:
-        """Build a part that takes what the parts before it give."""
+        """Build the next part; infer its ``in_dim`` from the parts before."""
         if isinstance(cfg, dict) and 'in_dim' not in cfg:
             cfg = {**cfg, 'in_dim': self._width(name)}
         return _build(cfg)
 
     def _width(self, part: str) -> int:
-        """Width of what the parts built so far make of an image."""
+        """Output width of the parts built so far, by a dry run."""
         conv = next(p for p in self.backbone.parameters() if p.ndim == 4)
         size = to_2tuple(getattr(self.backbone, 'img_size', _DRY_SIZE))
         image = conv.new_zeros(1, conv.shape[1], *size)
@@ -109,9 +109,9 @@ class SelfSupervisedEncoder(BaseModel):
 
         Args:
             feature: (N, D).
-            kwargs: of the head, such as ``dropout=False``.
+            kwargs: passed to the head, such as ``dropout=False``.
         Returns:
-            (N, E) and (N, K), each None without the part that makes it.
+            (N, E) and (N, K), each None if the encoder lacks that part.
         """
         if feature.ndim != 2:
             raise ValueError(
@@ -135,7 +135,7 @@ class SelfSupervisedEncoder(BaseModel):
 
         Args:
             inputs: (N, C, H, W).
-            stage: 'backbone' and 'neck' give a tuple, 'pre_logits' the
+            stage: 'backbone' and 'neck' return a tuple, 'pre_logits' the
                 feature (N, D).
         """
         stages = ('backbone', 'neck', 'pre_logits')
@@ -161,8 +161,9 @@ class SelfSupervisedEncoder(BaseModel):
         Args:
             inputs: (N, C, H, W).
             data_samples: N samples, for mode 'predict'.
-            mode: 'tensor' gives the `Representation` without maps, 'predict'
-                the samples with the pooled feature (D,) as ``feature``.
+            mode: 'tensor' returns the `Representation` without maps,
+                'predict' the samples with the pooled feature (D,) as
+                ``feature``.
         """
         if mode == 'tensor':
             return RepresentationReader(self)(inputs)

@@ -1,4 +1,4 @@
-"""The published self-supervised teachers, as configs of their encoders."""
+"""Encoder configs of the published self-supervised teachers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ def mocov2_resnet50() -> dict:
     """ResNet-50 of MoCo-v2: a 2-layer head to 128, no prototypes.
 
     Paper: Chen et al., Improved Baselines with Momentum Contrastive Learning,
-    2020, section 3.
+    2020, https://arxiv.org/abs/2003.04297, section 3.
     """
     return _encoder(
         backbone=dict(type='ResNet', depth=50),
@@ -28,8 +28,9 @@ def swav_resnet50(num_prototypes: int = 3000) -> dict:
     """ResNet-50 of SwAV: a 2-layer head with BatchNorm to 128.
 
     Paper: Caron et al., Unsupervised Learning of Visual Features by
-    Contrasting Cluster Assignments, NeurIPS 2020, section 4 and its released
-    code.
+    Contrasting Cluster Assignments, NeurIPS 2020,
+    https://arxiv.org/abs/2006.09882, section 4, and the released code,
+    https://github.com/facebookresearch/swav.
     """
     return _encoder(
         backbone=dict(type='ResNet', depth=50),
@@ -48,11 +49,12 @@ def swav_resnet50(num_prototypes: int = 3000) -> dict:
 def dino_resnet50(num_prototypes: int = 60000) -> dict:
     """ResNet-50 of DINO, as published: a 2-layer head with BatchNorm to 256.
 
-    Its last layer is not weight-normalised, so prototypes have lengths.
+    Its last layer is not normalized, so its prototypes have lengths.
 
     Paper: Caron et al., Emerging Properties in Self-Supervised Vision
-    Transformers, ICCV 2021; the sizes are those of the full checkpoint of its
-    released code.
+    Transformers, ICCV 2021, https://arxiv.org/abs/2104.14294; the sizes are
+    those of the published full checkpoint,
+    https://github.com/facebookresearch/dino.
     """
     cfg = _encoder(
         backbone=dict(type='ResNet', depth=50),
@@ -71,13 +73,13 @@ def dino_resnet50(num_prototypes: int = 60000) -> dict:
 
 
 def dino_deit_small(num_prototypes: int = 65536) -> dict:
-    """DeiT-S/16 of DINO: the class token, then a 3-layer head to 256.
+    """DeiT-S/16 of DINO: a 3-layer head to 256 on the class token.
 
-    Images of other sizes than 224 pass through too. MMPretrain then resizes
-    the position embedding to the size exactly, DINO's code by a factor that
-    is 0.1 patch larger, so features differ slightly from the authors'.
+    Images need not be 224 pixels. For other sizes MMPretrain resizes the
+    position embedding to the exact grid, DINO's code with a factor for a grid
+    0.1 patch larger, so features differ slightly from the authors'.
 
-    Paper: as of `dino_resnet50`, section 3.1.
+    Paper: as for `dino_resnet50`, section 3.1.
     """
     return _encoder(
         backbone=dict(
@@ -98,7 +100,7 @@ def dino_deit_small(num_prototypes: int = 65536) -> dict:
     )
 
 
-#: Name to function, of every encoder above.
+#: The encoder functions above by name.
 ENCODER_ZOO: dict[str, Callable[..., dict]] = {
     function.__name__: function
     for function in (
@@ -124,7 +126,7 @@ def _encoder(
     head: dict,
     num_prototypes: int | None = None,
 ) -> dict:
-    """What the four share: ImageNet's statistics, and how heads end."""
+    """The shared config: ImageNet's mean and std, type and end of the head."""
     prototypes = None
     if num_prototypes is not None:
         prototypes = dict(type='PrototypeHead', num_prototypes=num_prototypes)

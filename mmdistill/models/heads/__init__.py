@@ -1,4 +1,4 @@
-"""Heads between a feature and a loss."""
+"""Heads: projection, prediction, prototypes and a domain classifier."""
 
 from mmdistill.models.heads.feature_classifier import FeatureClassifier
 from mmdistill.models.heads.mlp import PredictorHead, ProjectionHead

@@ -9,19 +9,19 @@ from mmdistill.registry import MODELS
 
 @MODELS.register_module()
 class FeatureClassifier(ProjectionHead):
-    """Tells whose embedding it is given: (N, D) to (N, 2) logits.
+    """Classify whose embedding it is, teacher's or student's, adversarially.
 
-    It learns to tell teacher (0) and student (1) apart, while the reversed
-    gradient teaches both networks to be mistaken for each other.
+    The classifier learns to distinguish teacher (0) and student (1). Gradient
+    reversal trains both networks to make their embeddings indistinguishable.
 
     Paper: Choi et al., Unsupervised Representation Transfer for Small
-    Networks (OSS), NeurIPS 2021, section 3.3, eq. 7
-    (seed 003_807af9c198cb5496.txt), which says "an MLP": two layers with ReLU
-    between are our choice.
+    Networks: I Believe I Can Distill On-the-Fly (OSS), NeurIPS 2021
+    (https://proceedings.neurips.cc/paper/2021), section 3.3, eq. 7. The paper
+    says "an MLP"; two layers with a ReLU between them are our choice.
 
     Args:
         in_dim: D, width of the embedding.
-        hidden_dim: width in between; D when None.
+        hidden_dim: width of the hidden layer; D when None.
         alpha: factor on the reversed gradient.
     Shape:
         (N, D); returns (N, 2).

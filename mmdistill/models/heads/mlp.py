@@ -15,26 +15,27 @@ _ACTIVATIONS = dict(ReLU=partial(nn.ReLU, inplace=True), GELU=nn.GELU)
 
 @MODELS.register_module()
 class ProjectionHead(Sequential):
-    """Linear layers with BatchNorm and activation between: (N, D) to (N, E).
+    """An MLP with BatchNorm and activations: (N, D) to (N, E).
 
-    Paper: the heads of MoCo-v2, SwAV and DINO (see `models.encoders.zoo`);
-    dropout that makes further views: Choi et al., Unsupervised Representation
-    Transfer for Small Networks (OSS), NeurIPS 2021, section 3.2
-    (seed 003_807af9c198cb5496.txt).
+    Papers: the heads of MoCo-v2, SwAV and DINO (see `models.encoders.zoo`);
+    dropout that generates further views: Choi et al., Unsupervised
+    Representation Transfer for Small Networks: I Believe I Can Distill
+    On-the-Fly (OSS), NeurIPS 2021
+    (https://proceedings.neurips.cc/paper/2021), section 3.2.
 
     Args:
         in_dim: D, width of the feature.
-        hidden_dim: width of the layers in between; D when None.
+        hidden_dim: width of the hidden layers; D when None.
         out_dim: E.
         num_layers: number of linear layers.
-        batch_norm: BatchNorm behind every linear layer but the last.
-        activation: 'ReLU' or 'GELU', behind every linear layer but the last.
-        dropout: rate behind every linear layer, or one rate a linear layer;
-            0.1 and 0.05 in OSS. It draws in training only.
-        normalize: L2-normalise what comes out, in float32.
-        bias: of the linear layers; None leaves it out where BatchNorm
-            follows.
-        init_cfg: MMEngine's initialisation config; torch's defaults when None.
+        batch_norm: BatchNorm after every linear layer but the last.
+        activation: 'ReLU' or 'GELU', after every linear layer but the last.
+        dropout: rate after every linear layer, or one rate per linear layer;
+            0.1 and 0.05 in OSS. It is active in training only.
+        normalize: L2-normalize the output, in float32.
+        bias: whether the linear layers have a bias; None leaves it out where
+            BatchNorm follows.
+        init_cfg: MMEngine's initialization config; torch's defaults when None.
             DINO's: dict(type='TruncNormal', layer='Linear', std=0.02).
     Shape:
         (N, D); returns (N, E).
@@ -95,12 +96,12 @@ class ProjectionHead(Sequential):
             in_dim = hidden_dim
         layers.append(nn.Linear(in_dim, out_dim, bias=bias is not False))
         super().__init__(*layers, init_cfg=init_cfg)
-        # No modules: names of weights do not depend on dropout.
+        # Functional dropout, so state-dict keys are the same with and without.
         self.dropout = rates
         self.normalize = normalize
 
     def forward(self, x: Tensor, dropout: bool = True) -> Tensor:
-        """Project; ``dropout=False`` leaves dropout out in training too."""
+        """Project; ``dropout=False`` turns dropout off in training, too."""
         rates = iter(self.dropout)
         for layer in self:
             x = layer(x)
@@ -114,11 +115,11 @@ class ProjectionHead(Sequential):
 
 @MODELS.register_module()
 class PredictorHead(ProjectionHead):
-    """Predicts one embedding from another of the same width: (N, E) twice.
+    """An MLP that predicts one embedding from another: (N, E) to (N, E).
 
     Args:
         dim: E.
-        hidden_dim: width in between; E when None.
+        hidden_dim: width of the hidden layer; E when None.
     Config:
         predictor=dict(type='PredictorHead', hidden_dim=512)
     """

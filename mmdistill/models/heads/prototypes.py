@@ -12,21 +12,26 @@ from mmdistill.registry import MODELS
 
 @MODELS.register_module()
 class PrototypeHead(nn.Module):
-    """Similarity of embeddings to trained unit vectors: (N, D) to (N, K).
+    """Scores of embeddings against K trained prototypes: (N, D) to (N, K).
 
-    scores = x w^T with every row of w divided by its length, so that for
-    L2-normalised x they are cosines. The gradient goes through the division,
-    unless a scheme keeps the rows at length 1 itself (``divides``). Computed
-    in float32: losses divide scores by temperatures such as 0.04.
+    scores = x w^T with every row of w divided by its length; for L2-normalized
+    x these are cosines. The gradient passes through the division, unless the
+    distiller keeps the rows at length 1 itself (``divides``). The scores are
+    computed in float32, because losses divide them by temperatures such as
+    0.04.
 
-    Paper: Caron et al., SwAV, NeurIPS 2020, section 3; Caron et al., DINO,
-    ICCV 2021, section 3.1 (weight-normalised last layer).
+    Papers: Caron et al., Unsupervised Learning of Visual Features by
+    Contrasting Cluster Assignments (SwAV), NeurIPS 2020,
+    https://arxiv.org/abs/2006.09882, section 3; Caron et al., Emerging
+    Properties in Self-Supervised Vision Transformers (DINO), ICCV 2021,
+    https://arxiv.org/abs/2104.14294, section 3.1 (weight-normalized last
+    layer).
 
     Args:
         in_dim: D, width of the embedding.
         num_prototypes: K; 3000 in SwAV and OSS, 65536 in DINO.
-        weight_norm: also learn a length for every prototype, which is DINO's
-            ``norm_last_layer=False``. Lengths start at 1.
+        weight_norm: also learn the length of every prototype, starting at 1;
+            DINO's ``norm_last_layer=False``.
     Shape:
         (N, D); returns (N, K) float32.
     Config:
@@ -39,20 +44,20 @@ class PrototypeHead(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(num_prototypes, in_dim))
         nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))  # as nn.Linear
-        #: (K, 1) lengths; None where all are 1.
+        #: (K, 1) lengths; None if all are 1.
         self.scale = (
             nn.Parameter(torch.ones(num_prototypes, 1))
             if weight_norm
             else None
         )
-        #: Whether training divides, too. `OSS` turns it off and calls
-        #: `set_unit_length` before every step, as SwAV's code does; the
-        #: gradient then has a part along the row.
+        #: Whether rows are divided by their length in training, too. `OSS`
+        #: turns it off and calls `set_unit_length` before every step, as
+        #: SwAV's code does; the gradient then has a component along the row.
         self.divides = True
 
     @torch.no_grad()
     def set_unit_length(self) -> None:
-        """Give every row the length 1, in place."""
+        """Normalize every row to length 1, in place."""
         self.weight.copy_(F.normalize(self.weight))
 
     @full_precision
@@ -63,7 +68,7 @@ class PrototypeHead(nn.Module):
                 weight = weight * self.scale
             return F.linear(x, weight)
         length = self.weight.norm(dim=1, keepdim=True).clamp_min(1e-12)
-        # The (K, 1) factors first: of (K, D) there is one copy only.
+        # Combine the (K, 1) factors first to allocate one (K, D) temporary.
         factor = 1 / length if self.scale is None else self.scale / length
         return F.linear(x, self.weight * factor)
 

@@ -12,22 +12,23 @@ from mmdistill.registry import MODELS
 
 @MODELS.register_module()
 class ABLoss(DistillLoss):
-    """Match which neurons fire, before training for the task begins.
+    """Match which neurons fire, in the warm-up phase before the task.
 
-    On maps before the activation, with connected student s and teacher t:
-    (s + m)^2 where t <= 0 and s > -m, (s - m)^2 where t > 0 and s <= m;
-    summed over elements, divided by the batch size, times 3 / 1000, with
-    weight 2^(i - n + 1) for stage i of n. It belongs to the first stage
-    alone, see `StagedTrainLoop`.
+    It compares pre-activation maps, the student's s (after a connector) and
+    the teacher's t, with margin m: (s + m)^2 where t <= 0 and s > -m, and
+    (s - m)^2 where t > 0 and s <= m. The sum over elements is divided by the
+    batch size, multiplied by 3 / 1000, and weighted with 2^(i - n + 1) for
+    stage i of n. The loss is active in the warm-up phase only, see
+    `StagedTrainLoop`.
 
     Paper: Heo et al., Knowledge Transfer via Distillation of Activation
-    Boundaries Formed by Hidden Neurons, AAAI 2019, in the reference code's
-    scale.
+    Boundaries Formed by Hidden Neurons, AAAI 2019,
+    https://arxiv.org/abs/1811.03233, with the scale of the RepDistiller code.
 
     Args:
         student_channels, teacher_channels: widths of the maps; the
-            distiller fills them in. Where they differ a 1x1 convolution with
-            BatchNorm connects them.
+            distiller fills them in. Where they differ, a 1x1 convolution
+            with BatchNorm maps the student's to the teacher's width.
         margin: m.
         maps: which maps are compared, see `DistillLoss.maps`.
         loss_weight: factor on the loss.

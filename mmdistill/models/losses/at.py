@@ -13,14 +13,16 @@ from mmdistill.registry import MODELS
 
 @MODELS.register_module()
 class ATLoss(DistillLoss):
-    """Match where the teacher looks: spatial maps of channel energy.
+    """Match the attention maps: where in the image the channels respond.
 
-    Per stage Q(f) = vec(mean_c f_c^p) / ||.||_2; the loss is the mean over
-    samples and positions of (Q_s - Q_t)^2, summed over stages. The mean, not
-    the sum of squares, as in the reference code of the CIFAR-100 tables.
+    A stage's attention map is Q(f) = vec(mean_c f_c^p) / ||.||_2. The loss is
+    the mean over samples and positions of (Q_s - Q_t)^2, summed over stages.
+    The paper sums the squares; this is the mean, as in the RepDistiller code
+    behind the CIFAR-100 tables.
 
-    Paper: Zagoruyko and Komodakis, Paying More Attention to Attention, ICLR
-    2017.
+    Paper: Zagoruyko and Komodakis, Paying More Attention to Attention:
+    Improving the Performance of Convolutional Neural Networks via Attention
+    Transfer, ICLR 2017, https://arxiv.org/abs/1612.03928, eq. 2.
 
     Args:
         power: p.
@@ -28,7 +30,7 @@ class ATLoss(DistillLoss):
         loss_weight: factor on the loss; 1000 in the CIFAR-100 tables.
     Shape:
         student, teacher: equally long sequences of (N, C_i, H_i, W_i); widths
-        may differ, and of two sizes the larger is pooled. Returns ().
+        may differ; the larger map is pooled to the smaller. Returns ().
     Config:
         losses=dict(at=dict(type='ATLoss', loss_weight=1000.0))
     """

@@ -7,16 +7,16 @@ from torch import nn
 
 
 class DistillLoss(nn.Module):
-    """What a distiller asks of a loss; subclassing it is optional.
+    """The interface between a distiller and a loss; subclassing is optional.
 
     A loss is any registered ``nn.Module`` with a ``level`` and a
     ``forward(student, teacher, **needed)`` that returns a weighted scalar.
-    ``student`` and ``teacher`` are that level's tensors: for ``maps`` two
-    equally long tuples of (N, C, H, W), else two (N, D).
+    ``student`` and ``teacher`` are that level's tensors: two equally long
+    tuples of (N, C, H, W) for level ``maps``, two (N, D) tensors otherwise.
 
-    What should be seen and not trained on is returned beside the loss, as
-    ``dict(loss=weighted, agreement=...)``: ``loss`` counts, every other entry
-    is one number and is logged as ``<name of the loss>/agreement``.
+    To log further numbers, return ``dict(loss=weighted, agreement=...)``:
+    only ``loss`` is trained on, and every other entry is a scalar that is
+    logged as ``<name of the loss>/agreement``.
 
     Args:
         loss_weight: factor on the returned value.
@@ -29,8 +29,8 @@ class DistillLoss(nn.Module):
     #: Which maps a loss of level 'maps' takes: 'stages' (all but the stem),
     #: 'last', 'all', or numbers (stem 0, stage 1, ...; negative from the end).
     maps: str | tuple[int, ...] = 'stages'
-    #: Whether it compares several views: it then gets lists of that level's
-    #: tensors, global views first, where there is more than one view.
+    #: Whether it compares several views: with more than one view it gets
+    #: lists of that level's tensors, global views first.
     views: ClassVar[bool] = False
     #: The smallest batch the loss is defined for.
     min_samples: ClassVar[int] = 1
@@ -40,9 +40,12 @@ class DistillLoss(nn.Module):
         self.loss_weight = loss_weight
 
     def connect(self, losses: Mapping[str, nn.Module]) -> None:
-        """Called once when all losses of a method are built, by their names.
+        """Take parts of other losses, if this loss uses any.
 
-        A loss that uses parts of another one takes them here.
+        Called once, after all losses of the method are built.
+
+        Args:
+            losses: all losses of the method by name.
         """
 
     def extra_repr(self) -> str:

@@ -12,28 +12,28 @@ from mmdistill.registry import MODELS
 
 @MODELS.register_module()
 class CCLoss(DistillLoss):
-    """Match how samples of a batch relate, in the student and the teacher.
+    """Match the correlations between the samples of a batch.
 
-    ``embed='both'``, the reference code's, compares two linear embeddings,
-    both of which are trained. They can lower the loss without the student, by
-    shrinking to one constant: for fixed, unrelated random features they bring
-    the neighbour form from 55 to below 0.0001 and the kernel form from 0.006
-    to below 0.0001 in 300 steps of Adam. ``embed='student'`` has no such way:
-    the teacher's side is its own feature, L2-normalised, and a linear map on
-    the student's side meets it. No table here was made with it.
+    ``embed='both'``, as in the RepDistiller code, compares two linear
+    embeddings that are both trained. These can lower the loss without the
+    student, by shrinking to a constant: on fixed, unrelated random features
+    300 steps of Adam bring the ``neighbour`` form from 55 to below 0.0001 and
+    the ``kernel`` form from 0.006 to below 0.0001. ``embed='student'`` avoids
+    this: the target is the teacher's own L2-normalized feature, and only the
+    student's side has a linear map. No table here was made with it.
 
-    ``form='neighbour'`` is the reference code's, which gave the CIFAR-100
-    tables: with d = e_s - e_t, the mean over consecutive samples n of sum_j
-    |d_n,j| |d_n+1,j|. As there, the embeddings are not normalised.
+    ``form='neighbour'``, as in the RepDistiller code behind the CIFAR-100
+    tables, is the mean over consecutive samples n of sum_j |d_n,j| |d_n+1,j|,
+    where d = e_s - e_t. The embeddings are not normalized, as there.
 
     ``form='kernel'`` is the paper's: the mean over pairs of samples of
-    (K_s - K_t)^2, K(x, y) = sum_{p=0}^P exp(-2 gamma) (2 gamma)^p / p! <x,
-    y>^p, the Gaussian kernel of L2-normalised embeddings expanded to order P.
-    No table here was made with it, and a good loss_weight is another.
+    (K_s - K_t)^2 with K(x, y) = sum_{p=0}^P exp(-2 gamma) (2 gamma)^p / p! <x,
+    y>^p, the Gaussian kernel of L2-normalized embeddings expanded to order P.
+    No table here was made with it, and it needs another loss_weight.
 
     Paper: Peng et al., Correlation Congruence for Knowledge Distillation,
-    ICCV 2019; the neighbour form is that of
-    https://github.com/HobbitLong/RepDistiller.
+    ICCV 2019, https://arxiv.org/abs/1904.01802; the ``neighbour`` form is
+    from https://github.com/HobbitLong/RepDistiller.
 
     Args:
         student_dim, teacher_dim: widths of the features; the distiller fills
@@ -42,8 +42,8 @@ class CCLoss(DistillLoss):
             ``embed='student'``.
         embed: 'both' or 'student': which sides have a trained embedding.
         form: 'neighbour' or 'kernel'.
-        gamma: of the kernel form, dimensionless; 0.4 in the paper.
-        order: P of the kernel form; 2 in the paper.
+        gamma: gamma of the ``kernel`` form, dimensionless; 0.4 in the paper.
+        order: P of the ``kernel`` form; 2 in the paper.
         loss_weight: factor on the loss; 0.02 in the CIFAR-100 tables.
     Shape:
         student: (N, D_s); teacher: (N, D_t); returns ().

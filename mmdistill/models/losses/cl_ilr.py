@@ -13,19 +13,19 @@ from mmdistill.registry import MODELS
 
 @MODELS.register_module()
 class CLILRLoss(PeerLoss):
-    """Each peer learns from the consensus of all others.
+    """Teach each peer with the consensus of all other peers.
 
     sum_m T^2 * KL(softmax(z_-m / T) || softmax(z_m / T)), where z_-m is the
-    mean of the other peers' logits, without gradient. The method's other half
-    is shared early stages whose gradient is the branches' mean:
+    mean of the other peers' logits, detached. The second half of the method,
+    shared early stages that get the mean of the branches' gradients, is
     ``shared_gradient='mean'`` of `OnlineDistiller`.
 
     Paper: Song and Chai, Collaborative Learning for Deep Neural Networks,
-    NeurIPS 2018, with one level of sharing.
+    NeurIPS 2018, https://arxiv.org/abs/1805.11761, with one level of sharing.
 
     Args:
         temperature: T, dimensionless.
-        loss_weight: factor on the loss; 0.5 beside task_weight=0.5 in the
+        loss_weight: factor on the loss; 0.5 with task_weight=0.5 in the
             paper.
     Shape:
         peers: (N, K) logits of each peer; returns ().

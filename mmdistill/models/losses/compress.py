@@ -12,32 +12,33 @@ from mmdistill.registry import MODELS
 
 @MODELS.register_module()
 class CompRessLoss(DistillLoss):
-    """Match the similarities of a sample to earlier ones, each in its space.
+    """Match a sample's similarities to earlier samples, kept in queues.
 
     KL(softmax(<z_t, a_k> / tau) || softmax(<z_s, b_k> / tau)), mean over the
     batch, where a_k and b_k are the teacher's and the student's feature of
-    one earlier sample. All vectors are L2-normalised. The sample itself is
-    not among them.
+    the k-th earlier sample. All vectors are L2-normalized. The queues do not
+    hold the sample itself.
 
     Paper: Abbasi Koohpayegani et al., CompRess: Self-Supervised Learning by
-    Compressing Representations, NeurIPS 2020, 'Ours-2q' and 'Ours-1q'. The
-    public code (https://github.com/UMBCvision/CompRess) fills the student's
-    queue from a momentum copy, which is ``model.memory_encoder=
-    'slow_student'`` of `OfflineDistiller`; without it the student does.
+    Compressing Representations, NeurIPS 2020,
+    https://arxiv.org/abs/2010.14713, 'Ours-2q' and 'Ours-1q'. The public code
+    (https://github.com/UMBCvision/CompRess) fills the student's queue from a
+    momentum copy of the student; here that is ``model.memory_encoder=
+    'slow_student'`` of `OfflineDistiller`, and the default is the student.
 
     Args:
         temperature: tau of both sides; 0.04 in the paper.
         queues: 2 compares the student with its own earlier features and
-            needs the memories 'student_queue' and 'teacher_queue', of one
-            size; 1 compares it with the teacher's and needs 'teacher_queue'
-            alone, student and teacher must be equally wide.
+            needs the memories 'student_queue' and 'teacher_queue' of equal
+            size; 1 compares it with the teacher's, needs 'teacher_queue'
+            only, and student and teacher must have equal widths.
         level: representation that is compared.
         loss_weight: factor on the loss.
     Shape:
         student: (N, D_s); teacher: (N, D_t); student_queue: (M, D_s) and
-        teacher_queue: (M, D_t) unit vectors, whose rows k are of one sample.
-        M may be 0, the loss then is 0. Without student_queue the teacher's is
-        taken. Returns ().
+        teacher_queue: (M, D_t) unit vectors; row k of both is of the same
+        sample. With M = 0 the loss is 0. Without student_queue the student is
+        compared with teacher_queue. Returns ().
     Raises:
         ValueError: for another number of queues, queues of different lengths,
             or one queue for a student and a teacher of different widths.
@@ -98,7 +99,7 @@ class CompRessLoss(DistillLoss):
     @full_precision
     @torch.no_grad()
     def remember(self, student: Tensor, teacher: Tensor) -> dict[str, Tensor]:
-        """What goes into the memories after the step, one row a sample."""
+        """The rows that enter the memories after the step, one per sample."""
         rows = dict(teacher_queue=F.normalize(teacher))
         if 'student_queue' in self.needs:
             rows['student_queue'] = F.normalize(student)

@@ -23,45 +23,47 @@ class Embedding(nn.Linear):
 class CRDLoss(DistillLoss):
     """Contrast a sample's student and teacher features with other samples'.
 
-    Each side's embedding v is scored against the other side's bank M, P_j =
-    exp(<M_j, v> / T) / Z for the sample itself and for K negatives of other
-    classes, and the loss is -(1/N) sum [log P / (P + K/n) + sum_K log (K/n) /
-    (P_k + K/n)], added over both sides. Z is set once, from the first batch,
-    to n times the mean of exp. Scores are one matrix product with the whole
-    bank; the wanted columns are picked afterwards. The banks move after
-    ``backward``.
+    Each side's embedding v is scored against the memory bank M of the other
+    side: P_j = exp(<M_j, v> / T) / Z for the sample itself and for K negatives
+    of other classes. The noise-contrastive loss is -(1/N) sum [log P / (P +
+    K/n) + sum_K log (K/n) / (P_k + K/n)], added over both sides. The
+    normalizer Z is set once, from the first batch, to n times the mean of exp.
+    One matrix product scores the whole bank; the K + 1 columns are gathered
+    afterwards. The banks are updated after ``backward``.
 
-    Banks grow with the training set. With ``queue_size`` the latest embeddings
-    of all processes take their place, for sets of many millions: a sample's
-    positive is then its present embedding of the other side, its negatives
-    are all rows of another class, and n is ``queue_size``.
+    A bank has a row for every training sample. For sets of many millions
+    ``queue_size`` replaces the banks by queues of the latest embeddings of all
+    processes: the positive is then the other side's embedding of the same
+    batch, the negatives are all rows of other classes, and n is
+    ``queue_size``.
 
     Paper: Tian et al., Contrastive Representation Distillation, ICLR 2020,
-    eqs. 9 to 11 and 18, as in the authors' code.
+    https://arxiv.org/abs/1910.10699, eqs. 9 to 11 and 18, as in the authors'
+    code, https://github.com/HobbitLong/RepDistiller.
 
     Args:
         student_dim, teacher_dim: widths of the features; the distiller fills
             them in.
         embed_dim: width of the embeddings.
-        num_samples: n, length of the training set; learnt from it if None.
-        num_negatives: K, drawn for each sample; with replacement, see
+        num_samples: n, length of the training set; taken from it if None.
+        num_negatives: K negatives per sample, drawn with replacement, see
             `InstanceBank.draw_negatives`.
         temperature: T, dimensionless.
         momentum: fraction of a bank's row kept when its sample is seen.
         exclude_class: draw negatives from other classes only; False needs no
             labels and excludes only the sample itself.
-        bank_dtype: 'float32', 'bfloat16' or 'float16', how banks and queues
-            are stored.
+        bank_dtype: storage dtype of banks and queues: 'float32', 'bfloat16'
+            or 'float16'.
         queue_size: rows of the queues that replace the banks; None for banks.
-            num_samples, num_negatives and momentum then mean nothing.
+            Queues ignore num_samples, num_negatives and momentum.
         loss_weight: factor on the loss; 0.8 in the CIFAR-100 tables.
     Shape:
         student: (N, D_s); teacher: (N, D_t); sample_idx: (N,) indices in the
-        training set; label: (N,), -1 for unlabelled samples; negatives: (N,
+        training set; label: (N,), -1 for unlabeled samples; negatives: (N,
         K) indices, drawn when None. Returns ().
     Raises:
         ValueError: if the number of training samples is not known, or an
-            index is beyond it.
+            index is out of range.
     Config:
         losses=dict(crd=dict(type='CRDLoss', num_negatives=16384,
                              loss_weight=0.8))
@@ -104,7 +106,7 @@ class CRDLoss(DistillLoss):
             queue = queue_size, embed_dim, bank_dtype
             self.queue_student = FeatureQueue(*queue)
             self.queue_teacher = FeatureQueue(*queue)
-            # Index and label of each row, -1 for an unlabelled one.
+            # Index and label of each row, -1 for an unlabeled one.
             self.queue_samples = FeatureQueue(queue_size, 2, 'int64')
         # Z of the student's and of the teacher's side; 0 until it is set.
         self.register_buffer('normalisers', torch.zeros(2))
@@ -162,7 +164,7 @@ class CRDLoss(DistillLoss):
         sample_idx: Tensor,
         label: Tensor | None,
     ) -> list[Tensor]:
-        """As many negatives as the queue has rows; -inf where one is none."""
+        """Scores against all queue rows; -inf for rows of the same class."""
         index, labels = self.queue_samples.features.unbind(1)
         same = index == sample_idx[:, None]
         if label is not None:
@@ -180,12 +182,12 @@ class CRDLoss(DistillLoss):
         return scores
 
     def _scores(self, anchors: Tensor, rows: Tensor) -> Tensor:
-        """<M_j, v> / T of all rows j of a memory M: (N, len(M))."""
+        """<M_j, v> / T for all rows j of a memory M: (N, len(M))."""
         anchors = anchors / self.temperature
         return anchors @ rows.to(anchors.dtype).t()
 
     def _objective(self, scores: list[Tensor]) -> Tensor:
-        """The loss of both sides' scores, each (N, 1 + K)."""
+        """The loss given the scores of both sides, each (N, 1 + K)."""
         log_z = self._normalise(scores).log()
         count = is_score(scores[0][:, 1:]).sum(dim=1, keepdim=True)
         count = count.clamp(min=1).to(log_z)  # 0 while a queue is empty
@@ -195,13 +197,13 @@ class CRDLoss(DistillLoss):
         )
 
     def _num_samples(self) -> int:
-        """n: what the noise is uniform over."""
+        """n, the number of samples that the noise is uniform over."""
         return self.queue_size or len(self.bank_student)
 
     def _normalise(self, scores: list[Tensor]) -> Tensor:
         """Z of both sides, set once from the first batch of all processes.
 
-        The first batch that has negatives: a queue is empty before it.
+        With queues it is the first batch that finds a filled queue.
         """
         if self._normalisers_set:
             return self.normalisers
@@ -241,7 +243,7 @@ class CRDLoss(DistillLoss):
 
 
 def is_score(scores: Tensor) -> Tensor:
-    """Which scores are of a negative: a queue's other rows have -inf."""
+    """Mask of valid scores; queue rows of the same class hold -inf."""
     return scores > -torch.inf
 
 
@@ -251,14 +253,15 @@ def noise_contrastive(
     """Noise-contrastive estimation against uniform noise.
 
     Args:
-        probability: of the positive and of the negatives; 0 is no negative.
-        num_samples: n, what the noise is uniform over.
-        num_negatives: K, at least 1, the same for all rows or of each.
+        probability: P of the positive and of the negatives; 0 marks a column
+            without a negative.
+        num_samples: n, the number of samples that the noise is uniform over.
+        num_negatives: K, at least 1, one number or one per row.
     Shape:
         probability: (N, 1 + K), the positive first; num_negatives: (N, 1);
         returns ().
     """
-    eps = 1e-7  # of the authors' code
+    eps = 1e-7  # as in the authors' code
     positive, negative = probability[:, :1], probability[:, 1:]
     noise = num_negatives / num_samples
     data = -(positive / (positive + noise + eps)).log()

@@ -14,29 +14,30 @@ from mmdistill.registry import MODELS
 
 @MODELS.register_module()
 class DINOLoss(DistillLoss):
-    """Predict the teacher's centred and sharpened prototype probabilities.
+    """Predict the teacher's centered and sharpened prototype probabilities.
 
     Cross-entropy of softmax(z_s / tau_s) with softmax((z_t - c) / tau_t),
-    where the centre c is the slow mean of the teacher's scores. The centre
-    that is subtracted is the one before the step's own update.
+    where the center c is a running mean of the teacher's scores. A step
+    subtracts the center from before its own update.
 
     Paper: Caron et al., Emerging Properties in Self-Supervised Vision
-    Transformers, ICCV 2021, eqs. 2 to 4 and Algorithm 1.
+    Transformers, ICCV 2021, https://arxiv.org/abs/2104.14294, eqs. 2 to 4 and
+    Algorithm 1.
 
     Args:
         num_prototypes: K; the distiller fills it in.
         student_temperature: tau_s; 0.1 in the paper.
-        teacher_temperature: tau_t. The published code advises to start from
-            0.04 and found most values above 0.07 unstable.
-        center_momentum: fraction of the old centre kept each step (eq. 4).
+        teacher_temperature: tau_t. The published code recommends 0.04 to
+            start with and warns that most values above 0.07 are unstable.
+        center_momentum: fraction of the old center kept each step (eq. 4).
         pairs: views compared: 'cross' (eq. 3), 'all', or 'same_and_local',
             see `view_pairs`.
-        reduction: 'mean' or 'sum' over the pairs of views. Eq. 3 sums, the
-            published code takes the mean.
+        reduction: 'mean' or 'sum' over the pairs of views. Eq. 3 is a sum,
+            the published code takes the mean.
         loss_weight: factor on the loss.
     Shape:
-        student, teacher: (N, K) prototype scores, or lists with one (N, K) a
-        view, global views first. Returns ().
+        student, teacher: (N, K) prototype scores, or lists with one (N, K)
+        per view, global views first. Returns ().
     Raises:
         ValueError: for lists of views that leave no pair.
     Config:
@@ -80,7 +81,7 @@ class DINOLoss(DistillLoss):
 
     @torch.no_grad()
     def assign(self, teacher: Tensor) -> Tensor:
-        """Probabilities of the prototypes: (N, K) scores to (N, K)."""
+        """Target probabilities: (N, K) teacher scores to (N, K)."""
         centred = teacher - self._center_of(teacher)
         return F.softmax(centred / self.teacher_temperature, dim=1)
 
@@ -89,13 +90,13 @@ class DINOLoss(DistillLoss):
         """Eq. 4 over the rows of all views and processes."""
         total = sum(view.sum(dim=0) for view in teacher)
         count = total.new_full((1,), sum(len(view) for view in teacher))
-        # One collective; processes may hold different numbers of rows.
+        # Sum and count in one all-reduce; row counts may differ per process.
         total = all_reduce_sum(torch.cat([total, count]))
         mean = total[:-1] / total[-1]
         self.center.lerp_(mean.to(self.center.dtype), 1 - self.center_momentum)
 
     def _center_of(self, x: Tensor) -> Tensor:
-        """The centre, made now if no number of prototypes was given."""
+        """The center, sized by x if num_prototypes was not given."""
         if self.center.shape[1] == 0:
             self.center = x.new_zeros(1, x.shape[1])
         return self.center

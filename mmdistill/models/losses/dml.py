@@ -13,18 +13,19 @@ from mmdistill.registry import MODELS
 
 @MODELS.register_module()
 class DMLLoss(PeerLoss):
-    """Each peer learns from the probabilities of every other.
+    """Teach each peer with the probabilities of every other peer.
 
     sum_m 1/(M-1) sum_{l != m} T^2 * KL(softmax(z_l / T) || softmax(z_m / T));
-    who teaches gets no gradient.
+    the teaching peer's logits z_l are detached.
 
-    Paper: Zhang et al., Deep Mutual Learning, CVPR 2018, with a temperature.
-    All peers take a step at the same time, as in MCL-OKD's experiments; in
-    the paper's algorithm they take turns.
+    Paper: Zhang et al., Deep Mutual Learning, CVPR 2018,
+    https://arxiv.org/abs/1706.00384, with a temperature. All peers take a
+    step at the same time, as in MCL-OKD's experiments; in the paper's
+    algorithm they take turns.
 
     Args:
-        temperature: T, dimensionless; the paper has none, MCL-OKD's
-            experiments 2.
+        temperature: T, dimensionless; 1 in the paper, 2 in MCL-OKD's
+            experiments.
         loss_weight: factor on the loss.
     Shape:
         peers: (N, K) logits of each peer; returns ().

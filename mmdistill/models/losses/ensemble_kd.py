@@ -13,14 +13,15 @@ from mmdistill.registry import MODELS
 
 @MODELS.register_module()
 class EnsembleKDLoss(PeerLoss):
-    """The ensemble of all peers teaches the leader, and nobody else.
+    """Teach the leader, and no other peer, with the ensemble of all peers.
 
     T^2 * KL(softmax(z_E / T) || softmax(z_M / T)), where z_E is the mean of
-    all peers' logits, the leader's own among them, without gradient. Peers
-    that the ensemble does not teach stay different from each other.
+    all peers' logits, the leader's included, detached. The other peers are
+    not taught by the ensemble, so they stay diverse.
 
-    Paper: Multi-view Contrastive Learning for Online Knowledge Distillation
-    (seed 004_3f53bd953af4039d.txt), eqs. 3 to 5; T^2 is eq. 12's.
+    Paper: Yang et al., Multi-view Contrastive Learning for Online Knowledge
+    Distillation, ICASSP 2021, https://arxiv.org/abs/2006.04093, eqs. 3 to 5
+    and, for T^2, 12 of the earlier, longer version there.
 
     Args:
         temperature: T, dimensionless.

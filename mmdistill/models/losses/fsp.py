@@ -14,20 +14,23 @@ from mmdistill.registry import MODELS
 
 @MODELS.register_module()
 class FSPLoss(DistillLoss):
-    """Match how maps flow into the next ones, before the task is learnt.
+    """Match the flow between consecutive maps, in the warm-up phase.
 
-    Of two consecutive maps b and a at the smaller size, G_ij is the mean over
-    positions of a_i b_j; the loss is the mean of (G_s - G_t)^2, summed over
-    the pairs. It belongs to the first stage alone, see `StagedTrainLoop`.
+    The FSP matrix of two consecutive maps b and a, pooled to the smaller size,
+    is G_ij = mean over positions of a_i b_j. The loss is the mean of
+    (G_s - G_t)^2, summed over the pairs of maps. It is active in the warm-up
+    phase only, see `StagedTrainLoop`.
 
-    Paper: Yim et al., A Gift from Knowledge Distillation, CVPR 2017, eq. 1.
+    Paper: Yim et al., A Gift from Knowledge Distillation: Fast Optimization,
+    Network Minimization and Transfer Learning, CVPR 2017, eq. 1,
+    https://doi.org/10.1109/CVPR.2017.754.
 
     Args:
         student_channels, teacher_channels: widths of the maps; the
             distiller fills them in. They must agree.
         maps: at least two maps, see `DistillLoss.maps`.
-        loss_weight: factor on the loss; the reference code's first stage
-            does not weight it.
+        loss_weight: factor on the loss; 1 in the warm-up phase of the
+            RepDistiller code.
     Shape:
         student, teacher: equally long sequences of (N, C_i, H_i, W_i) with
         equal C_i; returns ().

@@ -14,26 +14,28 @@ from mmdistill.registry import MODELS
 
 @MODELS.register_module()
 class FTLoss(DistillLoss):
-    """Translate the student's map into the teacher's paraphrased factors.
+    """Match the factors of a paraphraser (teacher) and a translator (student).
 
-    First stage: a paraphraser learns to reconstruct the teacher's map through
-    rate * C_t channels (mean of squares). Second stage: it is frozen, and a
-    translator's factors of the student's map are matched with its own: mean
-    absolute difference of normalised channel means of squares.
+    Warm-up phase: the paraphraser, an autoencoder with a bottleneck of
+    rate * C_t channels, learns to reconstruct the teacher's map (mean squared
+    error). Main phase: the paraphraser is frozen, and a translator maps the
+    student's map to factors of the same width. The loss is the mean absolute
+    difference of the two factors' L2-normalized channel means of squares.
 
     Paper: Kim et al., Paraphrasing Complex Network: Network Compression via
-    Factor Transfer, NeurIPS 2018, in the reference code's form.
+    Factor Transfer, NeurIPS 2018, https://arxiv.org/abs/1802.04977, in the
+    form of the RepDistiller code.
 
     Args:
-        student_channels, teacher_channels: widths of the one map; the
-            distiller fills them in.
-        rate: channels of the factors as a fraction of the teacher's.
+        student_channels, teacher_channels: widths of the map; the distiller
+            fills them in.
+        rate: width of the factors as a fraction of the teacher's channels.
         maps: one map, see `DistillLoss.maps`.
-        loss_weight: factor on the second stage's loss; 500 in the CIFAR-100
-            tables. The first stage's reconstruction is not weighted.
+        loss_weight: factor on the main phase's loss; 500 in the CIFAR-100
+            tables. The reconstruction loss of the warm-up is not weighted.
     Shape:
         student, teacher: sequences of one map, (N, C_s, H, W) and (N, C_t, h,
-        w); returns (). The first stage takes no student.
+        w); returns (). The warm-up phase does not use the student.
     Raises:
         ValueError: if more than one map is chosen.
     Config:
@@ -69,7 +71,7 @@ class FTLoss(DistillLoss):
         self.stage = 2
 
     def reads_student(self) -> bool:
-        """Whether the present stage needs the student at all."""
+        """Whether the current phase uses the student."""
         return self.stage == 2
 
     @full_precision

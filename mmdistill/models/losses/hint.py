@@ -16,28 +16,29 @@ from mmdistill.registry import MODELS
 class HintLoss(DistillLoss):
     """Regress the teacher's intermediate map from the student's (FitNets).
 
-    mean (r(f_s) - f_t)^2 over all elements, r a trained 1x1 convolution with
-    bias; summed over maps if several are chosen. With ``batch_norm_relu`` a
-    BatchNorm and a ReLU follow the convolution, as in the reference code
-    (``ConvReg`` of https://github.com/HobbitLong/RepDistiller), which gave the
-    CIFAR-100 tables.
+    The mean over all elements of (r(f_s) - f_t)^2, where the regressor r is a
+    trained 1x1 convolution with bias; summed over maps if several are chosen.
+    With ``batch_norm_relu`` a BatchNorm and a ReLU follow the convolution, as
+    in ``ConvReg`` of https://github.com/HobbitLong/RepDistiller, the code
+    behind the CIFAR-100 tables.
 
-    Paper: Romero et al., FitNets: Hints for Thin Deep Nets, ICLR 2015, eq. 3
-    as a mean and without its 1/2, trained together with the task and not in a
-    stage of its own. Where two maps differ in size, the reference's regressor
-    has strides; here the larger map is pooled.
+    Paper: Romero et al., FitNets: Hints for Thin Deep Nets, ICLR 2015,
+    https://arxiv.org/abs/1412.6550, eq. 3 as a mean and without its 1/2,
+    trained together with the task and not in a phase of its own. Where two
+    maps differ in size, RepDistiller's regressor has strides; here the larger
+    map is pooled.
 
     Args:
         student_channels, teacher_channels: widths of the chosen maps; the
-            distiller fills them in. A number stands for one map.
+            distiller fills them in. One number means one map.
         regressor: False compares the maps channel by channel.
-        batch_norm_relu: the regressor is the reference code's. A ReLU cannot
-            give negative numbers: leave it out for maps from before one.
+        batch_norm_relu: add BatchNorm and ReLU to the regressor. Leave it out
+            for pre-activation maps, which have negative values.
         maps: which maps are compared, see `DistillLoss.maps`.
         loss_weight: factor on the loss; 100 in the CIFAR-100 tables.
     Shape:
-        student, teacher: equally long sequences of (N, C_i, H_i, W_i); of two
-        sizes the larger is pooled. Returns ().
+        student, teacher: equally long sequences of (N, C_i, H_i, W_i); the
+        larger map is pooled to the smaller. Returns ().
     Raises:
         ValueError: if the channels do not pair up, or differ without a
             regressor, or batch_norm_relu has no regressor.
@@ -106,10 +107,10 @@ def channel_pairs(
     student_channels: int | Sequence[int],
     teacher_channels: int | Sequence[int],
 ) -> list[tuple[int, int]]:
-    """Widths of the student's and the teacher's map, for each pair of maps.
+    """Channels of the student's and the teacher's map, for each pair.
 
     Raises:
-        ValueError: if there are not equally many.
+        ValueError: if the two sides have different numbers of maps.
     """
     sides = [
         (channels,) if isinstance(channels, int) else tuple(channels)

@@ -11,22 +11,24 @@ from mmdistill.registry import MODELS
 
 @MODELS.register_module()
 class InfoNCELoss(DistillLoss):
-    """Tell a sample's own key from the keys in a queue.
+    """Classify a sample's own key among the keys of a queue.
 
-    Cross-entropy of [<q, k>, q Q^T] / T with the first entry as the class, of
-    L2-normalised queries q and keys k.
+    Cross-entropy of the logits [<q, k>, q Q^T] / T with class 0, where the
+    queries q and the keys k are L2-normalized.
 
-    Papers: van den Oord et al., Contrastive Predictive Coding, 2018; He et
-    al., Momentum Contrast, CVPR 2020, eq. 1.
+    Papers: van den Oord et al., Representation Learning with Contrastive
+    Predictive Coding, 2018, https://arxiv.org/abs/1807.03748; He et al.,
+    Momentum Contrast for Unsupervised Visual Representation Learning, CVPR
+    2020, https://arxiv.org/abs/1911.05722, eq. 1.
 
     Args:
-        temperature: T, dimensionless; 0.1 for CoCoRD on CIFAR-100 (0.07 on
-            ImageNet and in MoCo).
-        level: representation that is contrasted; 'feature' compares pooled
-            features of student and teacher where their widths agree.
+        temperature: T, dimensionless; 0.1 in CoCoRD on CIFAR-100, 0.07 on
+            ImageNet and in MoCo.
+        level: representation that is contrasted; 'feature' contrasts the
+            pooled features, whose widths must agree.
         loss_weight: factor on the loss.
     Shape:
-        query: (N, D) of the student; key: (N, D) of the teacher; negatives:
+        query: (N, D), the student's; key: (N, D), the teacher's; negatives:
         (M, D) unit vectors, M may be 0. Returns ().
     Config:
         losses=dict(nce=dict(type='InfoNCELoss', level='feature')),
@@ -58,5 +60,5 @@ class InfoNCELoss(DistillLoss):
 
     @full_precision
     def remember(self, student: Tensor, teacher: Tensor) -> dict[str, Tensor]:
-        """What goes into the memories after the step: the teacher's keys."""
+        """The rows that enter the queue after the step: the keys."""
         return dict(negatives=F.normalize(teacher))

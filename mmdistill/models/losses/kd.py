@@ -15,17 +15,18 @@ class KDLoss(DistillLoss):
 
     T^2 * mean_n KL(p_t || softmax(z_s / T)), p_t = softmax(z_t / T).
 
-    Paper: Hinton et al., Distilling the Knowledge in a Neural Network, 2015;
-    p_t by Sinkhorn-Knopp: Lee, ICLR 2022, Table 8 (seed
-    000_16ac32511843e360.txt).
+    Papers: Hinton et al., Distilling the Knowledge in a Neural Network,
+    NIPS Deep Learning Workshop 2014, https://arxiv.org/abs/1503.02531. p_t
+    by Sinkhorn-Knopp: Lee, Prototypical Contrastive Predictive Coding, ICLR
+    2022, https://openreview.net/forum?id=8la28hZOwug, Table 8.
 
     Args:
-        temperature: T, dimensionless; its square is included in the loss, so
-            that gradients do not shrink as it grows.
-        assignment: how p_t is made of z_t / T: 'softmax' for each sample, or
-            'sinkhorn' for the batch, which uses all classes equally.
-        sinkhorn_iterations: scalings of the latter.
-        loss_weight: factor on the loss; 0.9 beside task_weight=0.1 in the
+        temperature: T, dimensionless. The loss includes T^2, so gradients do
+            not shrink as T grows.
+        assignment: how p_t is made from z_t / T: 'softmax' per sample, or
+            'sinkhorn' over the batch, which uses all classes equally.
+        sinkhorn_iterations: Sinkhorn iterations.
+        loss_weight: factor on the loss; 0.9 with task_weight=0.1 in the
             CIFAR-100 tables.
     Shape:
         student, teacher: (N, K) logits; returns ().

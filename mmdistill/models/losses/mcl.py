@@ -14,58 +14,62 @@ from mmdistill.registry import MODELS
 
 PATTERNS = ('full', 'core')
 NORMALIZERS = ('batch', 'sample')
-#: How many scores are there at a time: 256 MB in float32.
+#: Scores computed at a time: 256 MB in float32.
 SCORES = 2**26
 
 
 @MODELS.register_module()
 class MCLLoss(PeerLoss):
-    """Contrast every peer's view of a sample with every other peer's views.
+    """Contrast each peer's embedding of a sample with every other peer's.
 
-    A peer's embedding v is scored against another peer's bank M, P_j =
+    A peer's embedding v is scored against another peer's memory bank M: P_j =
     exp(<M_j, v> / T) / Z for the sample itself and for K negatives of other
-    classes, and a direction's loss is -(1/N) sum [log P / (P + K/n) + sum_K
-    log (K/n) / (P_k + K/n)]. Z is n times the mean of exp, for every direction
-    and step anew, without gradient: over a sample's own 1 + K scores in eq. 9,
-    over those of the whole batch in the authors' code (``normalizer``). The
-    loss is the sum over both directions of every pair of peers. The banks move
+    classes. The loss of one direction (anchor peer, bank peer) is -(1/N) sum
+    [log P / (P + K/n) + sum_K log (K/n) / (P_k + K/n)], and the total is the
+    sum over both directions of every pair of peers. The banks are updated
     after ``backward``.
 
-    The two differ: a sample whose scores are above the batch's gets a smaller
-    P by its own Z. In two short runs, digits and Omniglot, the gradient on the
-    features moves by 3 % and 0.4 % at the start, by 13 % and 26 % at the end.
+    The normalizer Z is n times the mean of exp, recomputed in every step for
+    every direction and detached: over a sample's own 1 + K scores in eq. 9,
+    over the whole batch in the authors' code (``normalizer``). The two are not
+    equivalent: with its own Z, a sample whose scores are above the batch mean
+    gets a smaller P. In two short runs, on digits and on Omniglot, the
+    gradient on the features changes by 3 % and 0.4 % at the start and by 13 %
+    and 26 % at the end.
 
-    One matrix product scores all other peers' embeddings against a bank (as
-    many samples at a time as memory allows), and its gradient is taken at
-    once, so that one bank's scores are in memory at a time. All directions
-    share one draw of negatives.
+    One matrix product scores all other peers' embeddings against a bank (in
+    chunks of samples if memory requires it). The gradient is computed at once,
+    so the scores of only one bank are in memory at a time. All directions
+    share the same negatives.
 
-    Paper: Multi-view Contrastive Learning for Online Knowledge Distillation
-    (seed 004_3f53bd953af4039d.txt), eqs. 6 to 11, as in the authors' code.
+    Paper: Yang et al., Multi-view Contrastive Learning for Online Knowledge
+    Distillation, ICASSP 2021, https://arxiv.org/abs/2006.04093, eqs. 6 to 11
+    of the earlier, longer version there, as in the authors' code,
+    https://github.com/winycg/MCL-OKD.
 
     Args:
         num_peers: M; the distiller fills it in.
-        feature_dim: the width of all peers' features, or each one's; the
-            distiller fills it in.
+        feature_dim: width of the peers' features, one number or one per peer;
+            the distiller fills it in.
         embed_dim: width of the embeddings.
-        num_negatives: K, drawn for each sample, with replacement.
+        num_negatives: K negatives per sample, drawn with replacement.
         temperature: T, dimensionless; 0.07 in the paper for ImageNet.
         momentum: fraction of a bank's row kept when its sample is seen.
-        pattern: 'full' contrasts every pair of peers, 'core' the leader with
-            each other.
-        normalizer: 'batch', one Z for all samples, or 'sample', one for each.
-        num_samples: n, length of the training set; learnt from it if None.
+        pattern: 'full' contrasts every pair of peers, 'core' only the pairs
+            with the leader.
+        normalizer: 'batch' for one Z per batch, 'sample' for one per sample.
+        num_samples: n, length of the training set; taken from it if None.
         exclude_class: draw negatives from other classes only; False needs no
             labels and excludes only the sample itself.
-        bank_dtype: 'float32', 'bfloat16' or 'float16', how banks are stored.
+        bank_dtype: storage dtype: 'float32', 'bfloat16' or 'float16'.
         loss_weight: factor on the loss; 0.025 in the paper.
     Shape:
-        features: (N, D_m) of each peer, the leader's last; sample_idx: (N,)
-        indices in the training set; label: (N,), -1 for unlabelled samples;
+        features: (N, D_m) per peer, the leader's last; sample_idx: (N,)
+        indices in the training set; label: (N,), -1 for unlabeled samples;
         negatives: (N, K) indices, drawn when None. Returns ().
     Raises:
         ValueError: if the arguments or the number of features do not fit, the
-            number of training samples is not known, or an index is beyond it.
+            number of training samples is unknown, or an index is out of range.
     Config:
         losses=dict(mcl=dict(type='MCLLoss', num_negatives=16384,
                              loss_weight=0.025))
@@ -191,18 +195,19 @@ class MCLLoss(PeerLoss):
             ],
             dim=1,
         )
-        # Of unit vectors: exp does not overflow.
+        # Scores of unit vectors are at most 1 / T, so exp does not overflow.
         likelihood = picked.exp()
         z = self._mean(likelihood.detach()) * len(rows)
         probability = likelihood / z
-        # A mean over all rows: as many as there are directions.
+        # noise_contrastive averages over anchors and samples; multiply by the
+        # number of directions to sum over directions.
         mean = noise_contrastive(
             probability.flatten(0, 1), len(rows), samples.shape[1] - 1
         )
         return len(anchors) * mean
 
     def _mean(self, likelihood: Tensor) -> Tensor:
-        """Of each sample's own scores, or of all processes' samples'.
+        """Mean over each sample's scores, or over the batch of all processes.
 
         Shape:
             likelihood: (A, N, 1 + K); returns (A, N, 1), or (A, 1, 1).
@@ -236,5 +241,5 @@ class _WithGradient(torch.autograd.Function):
 
 
 def with_gradient(x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
-    """``function(x)``, a scalar, of whose graph only its gradient is kept."""
+    """Compute ``function(x)``, a scalar; keep its gradient, not its graph."""
     return _WithGradient.apply(x, function)

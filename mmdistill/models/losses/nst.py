@@ -15,24 +15,24 @@ from mmdistill.registry import MODELS
 
 @MODELS.register_module()
 class NSTLoss(DistillLoss):
-    """Match what the neurons select: distributions of channels over a map.
+    """Match the distributions of channel activation patterns (NST).
 
-    The squared maximum mean discrepancy between the student's channels s and
-    the teacher's t, each flattened over positions and L2-normalised, under
-    the kernel k(a, b) = <a, b>^2: the mean over samples and pairs of channels
-    of k(t, t') + k(s, s') - 2 k(s, t), summed over stages. The teacher is a
-    constant, and its term stays in the value.
+    The loss is the squared maximum mean discrepancy between the student's
+    channels s and the teacher's channels t, each flattened over positions and
+    L2-normalized, under the kernel k(a, b) = <a, b>^2: the mean over samples
+    and pairs of channels of k(t, t') + k(s, s') - 2 k(s, t), summed over
+    stages. The teacher's term k(t, t') is constant but part of the value.
 
     Paper: Huang and Wang, Like What You Like: Knowledge Distill via Neuron
-    Selectivity Transfer, 2017, with the polynomial kernel, degree 2 and
-    offset 0.
+    Selectivity Transfer, 2017, https://arxiv.org/abs/1707.01219, with the
+    polynomial kernel of degree 2 and offset 0.
 
     Args:
         maps: which maps are compared, see `DistillLoss.maps`.
         loss_weight: factor on the loss; 50 in the CIFAR-100 tables.
     Shape:
         student, teacher: equally long sequences of (N, C_i, H_i, W_i); widths
-        may differ, and of two sizes the larger is pooled. Returns ().
+        may differ; the larger map is pooled to the smaller. Returns ().
     Config:
         losses=dict(nst=dict(type='NSTLoss', loss_weight=50.0))
     """
@@ -52,7 +52,7 @@ class NSTLoss(DistillLoss):
         loss = 0
         for s, t in zip(student, teacher, strict=True):
             s, t = (x.flatten(2) for x in match_sizes(s, t.detach()))
-            # Multiplications a sample of the two ways to the same number.
+            # Multiply-adds per sample of both formulations; pick the cheaper.
             by_channels = s.shape[2] * (
                 s.shape[1] ** 2 + s.shape[1] * t.shape[1] + t.shape[1] ** 2
             )
@@ -64,10 +64,10 @@ class NSTLoss(DistillLoss):
 
 
 def _by_positions(student: Tensor, teacher: Tensor) -> Tensor:
-    """The discrepancy from products of positions: (N, C, P) twice to ().
+    """The discrepancy from (P, P) Gram matrices: two (N, C, P) to ().
 
-    Since <a, b>^2 = <a a^T, b b^T>, it is the squared distance between the
-    means over channels of a a^T, two (P, P) matrices.
+    Since <a, b>^2 = <a a^T, b b^T>, the discrepancy is the squared distance
+    between the student's and the teacher's mean over channels of a a^T.
     """
     units = (F.normalize(x, dim=2) for x in (student, teacher))
     mean_s, mean_t = (torch.bmm(x.mT, x) / x.shape[1] for x in units)
@@ -75,11 +75,11 @@ def _by_positions(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 class _ByChannels(torch.autograd.Function):
-    """The discrepancy from products of channels: (N, C, P) twice to ().
+    """The discrepancy from (C, C) Gram matrices: two (N, C, P) to ().
 
-    The maps are far larger than these products, (C, C), so that it is the
-    products that are normalised, and the gradient, which autograd would
-    gather from one map-sized tensor for each factor, is written by hand.
+    The maps are much larger than the (C, C) products, so the products are
+    normalized instead of the maps. The backward pass is written by hand,
+    because autograd would keep one map-sized tensor per factor.
     """
 
     @staticmethod
@@ -87,7 +87,7 @@ class _ByChannels(torch.autograd.Function):
         ss = torch.bmm(student, student.mT)
         st = torch.bmm(student, teacher.mT)
         tt = torch.bmm(teacher, teacher.mT)
-        # Squared norms stand on the diagonal; 1e-12 is F.normalize's eps.
+        # The diagonal holds squared norms; 1e-12 is F.normalize's eps.
         inverse_s, inverse_t = (
             x.diagonal(dim1=1, dim2=2).clamp(min=1e-24).rsqrt()
             for x in (ss, tt)
@@ -98,7 +98,7 @@ class _ByChannels(torch.autograd.Function):
             (tt, inverse_t, inverse_t),
         ):
             products.mul_(a[:, :, None]).mul_(b[:, None, :])
-        # For each channel the mean kernel with the other channels.
+        # Mean kernel value of each channel with the other channels.
         mean_ss, mean_st, mean_tt = (
             torch.linalg.vecdot(x, x) / x.shape[2] for x in (ss, st, tt)
         )
@@ -116,6 +116,6 @@ class _ByChannels(torch.autograd.Function):
         scale = 4 * grad / along.numel() * inverse_s
         to_s = ss * (scale / ss.shape[2])[:, :, None] * inverse_s[:, None, :]
         to_t = st * (scale / -st.shape[2])[:, :, None] * inverse_t[:, None, :]
-        # The length of a channel does not matter: no gradient along it.
+        # The loss does not depend on a channel's length: project it out.
         to_s.diagonal(dim1=1, dim2=2).sub_(scale * inverse_s * along)
         return torch.bmm(to_s, student).baddbmm_(to_t, teacher), None

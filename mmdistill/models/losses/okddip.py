@@ -13,41 +13,42 @@ from mmdistill.registry import MODELS
 
 @MODELS.register_module()
 class OKDDipLoss(PeerLoss):
-    """Auxiliary peers attend to each other; their ensemble teaches the leader.
+    """Two-level online distillation with attention over auxiliary peers.
 
-    Two levels, with L the leader and a, b the M - 1 others:
+    With L the leader and a, b the M - 1 auxiliary peers, the loss is
 
         sum_a T^2 * KL(softmax(t_a / T) || softmax(z_a / T))
         + T^2 * KL(softmax(mean_a z_a / T) || softmax(z_L / T)),
         t_a = sum_b alpha_ab z_b,  alpha_ab = softmax_b <Q f_a, K f_b>.
 
-    Every auxiliary peer thus has targets of its own. No gradient is cut off:
-    the attention learns through the targets, as in the authors' code, which
-    also lets the weight of the loss grow over the first 80 epochs
+    The first level gives each auxiliary peer its own target t_a; the second
+    teaches the leader with the mean of the auxiliary peers. No target is
+    detached: the attention learns through the targets, as in the authors'
+    code, which also ramps up the weight of the loss over the first 80 epochs
     (`RampUpHook`).
 
-    So the attention can lower the first level by itself: with alpha_aa = 1 a
-    peer's target is its own output, and nothing is left to learn. On fixed
-    random features of width 64 and random logits of four peers it does: 400
-    steps take the first level from 8.7 to 0.0001 and alpha_aa from 0.34 to
-    0.998. ``attend_self=False`` (our option) leaves alpha_aa out.
+    The attention alone can therefore lower the first level: with alpha_aa = 1
+    a peer's target is its own output, and nothing is left to learn. On fixed
+    random features of width 64 and random logits of four peers, 400 steps
+    take the first level from 8.7 to 0.0001 and alpha_aa from 0.34 to 0.998.
+    ``attend_self=False`` (our option) excludes alpha_aa.
 
     Paper: Chen et al., Online Knowledge Distillation with Diverse Peers, AAAI
-    2020.
+    2020, https://arxiv.org/abs/1912.00350.
 
     Args:
-        feature_dim: the width of all peers' features, or each one's; the
-            distiller fills it in.
-        reduction: feature_dim over the width of Q and K.
+        feature_dim: width of the peers' features, one number or one per peer;
+            the distiller fills it in.
+        reduction: ratio of feature_dim to the width of Q and K.
         temperature: T, dimensionless.
         attend_self: whether a peer's own logits are part of its target.
         loss_weight: factor on both levels.
     Shape:
-        peers: (N, C) logits of each peer, the leader's last; features: (N, D)
-        of each. Returns ().
+        peers: (N, C) logits per peer, the leader's last; features: (N, D) per
+        peer. Returns ().
     Raises:
-        ValueError: if the peers' features differ in width, or one auxiliary
-            peer is alone and must not attend to itself.
+        ValueError: if the peers' features differ in width, or if
+            ``attend_self=False`` with a single auxiliary peer.
     Config:
         losses=dict(okddip=dict(type='OKDDipLoss', temperature=3.0))
     """

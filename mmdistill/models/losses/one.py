@@ -14,22 +14,23 @@ from mmdistill.registry import MODELS
 
 @MODELS.register_module()
 class ONELoss(PeerLoss):
-    """A gated ensemble of the peers learns from labels and teaches all.
+    """Train a gated ensemble on the labels and teach all peers with it.
 
-    z_e = sum_m g_m z_m with the gate g = softmax(ReLU(BN(W h))), and
+    With the ensemble z_e = sum_m g_m z_m and the gate g = softmax(ReLU(BN(W
+    h))), the loss is
 
         CE(softmax(z_e), y) + sum_m T^2 * KL(softmax(z_e / T) || softmax(z_m /
         T)),
 
-    where the ensemble that teaches has no gradient. h is the pooled map that
-    the branches share. Separate networks share none: the gate then sees their
-    features side by side (our choice; the paper has branches only).
+    where z_e is detached in the second part. h is the pooled map that the
+    branches share. Separate networks share no map, so their gate takes the
+    concatenated features (our choice; the paper has branches only).
 
-    z_e is the method's ensemble, also when it is tested: `OnlineDistiller`
-    hands it to `PeerAccuracy`.
+    In validation and tests z_e is the method's ensemble, too:
+    `OnlineDistiller` passes it to `PeerAccuracy`.
 
-    Paper: Zhu et al., Knowledge Distillation by On-the-Fly Native Ensemble,
-    NeurIPS 2018.
+    Paper: Lan et al., Knowledge Distillation by On-the-Fly Native Ensemble,
+    NeurIPS 2018, https://arxiv.org/abs/1806.04606.
 
     Args:
         num_peers: M; the distiller fills it in.
@@ -37,9 +38,9 @@ class ONELoss(PeerLoss):
         temperature: T, dimensionless.
         loss_weight: factor on both parts.
     Shape:
-        peers: (N, K) logits of each peer; label: (N,), -1 for unlabelled
-        samples, which count for the second part alone; shared: (N,
-        shared_dim). Returns ().
+        peers: (N, K) logits per peer; label: (N,), -1 for unlabeled samples,
+        which count in the second part only; shared: (N, shared_dim). Returns
+        ().
     Config:
         losses=dict(one=dict(type='ONELoss', temperature=3.0))
     """
@@ -86,7 +87,7 @@ class ONELoss(PeerLoss):
 
 
 def _cross_entropy(scores: Tensor, label: Tensor) -> Tensor:
-    """The mean over the labelled rows of all processes, 0 without any."""
+    """Mean over the labeled rows of all processes; 0 if there are none."""
     count = all_reduce_mean((label >= 0).sum().to(scores.dtype))
     total = F.cross_entropy(scores, label, ignore_index=-1, reduction='sum')
     return total / count.clamp(min=1 / world_size())

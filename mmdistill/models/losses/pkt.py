@@ -10,15 +10,16 @@ from mmdistill.registry import MODELS
 
 @MODELS.register_module()
 class PKTLoss(DistillLoss):
-    """Match the probability that one sample takes another as its neighbour.
+    """Match the probability that one sample takes another as its neighbor.
 
-    With S = (cos(x_i, x_j) + 1) / 2 and each row, diagonal included, divided
-    by its sum to P, the mean over all N^2 entries of P_t log((P_t + eps) /
-    (P_s + eps)): the reference code's scale, N times below the mean
-    divergence of the rows.
+    The affinities S = (cos(x_i, x_j) + 1) / 2, diagonal included, divided by
+    their row sums give the probabilities P. The loss is the mean over all N^2
+    entries of P_t log((P_t + eps) / (P_s + eps)). This is the scale of the
+    RepDistiller code, 1 / N of the mean divergence of the rows.
 
     Paper: Passalis and Tefas, Learning Deep Representations with
-    Probabilistic Knowledge Transfer, ECCV 2018.
+    Probabilistic Knowledge Transfer, ECCV 2018,
+    https://arxiv.org/abs/1803.10837.
 
     Args:
         eps: added to norms and to probabilities.
@@ -42,9 +43,9 @@ class PKTLoss(DistillLoss):
         return self.loss_weight * (teacher * ratio.log()).mean()
 
     def _probabilities(self, x: Tensor) -> Tensor:
-        """Rows that sum to 1: (N, D) to (N, N)."""
+        """Neighbor probabilities, rows sum to 1: (N, D) to (N, N)."""
         norm = torch.linalg.vector_norm(x, dim=1, keepdim=True)
         x = x / (norm + self.eps)
-        # Rounding takes opposite vectors below 0, where no logarithm is.
+        # cos = -1 can round below -1; clamp before the log.
         similarity = ((x @ x.t() + 1) / 2).clamp(min=0)
         return similarity / similarity.sum(dim=1, keepdim=True)

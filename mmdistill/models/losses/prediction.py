@@ -10,16 +10,18 @@ from mmdistill.registry import MODELS
 
 @MODELS.register_module()
 class PredictionLoss(DistillLoss):
-    """Squared distance of unit vectors: mean of 2 - 2 cos(p, q).
+    """Squared distance of L2-normalized vectors: mean of 2 - 2 cos(p, q).
 
-    Paper: Contrastive Consistent Representation Distillation, eqs. 6 and 7
-    (seed 001_02abce66d45175a2.txt); Grill et al., BYOL, NeurIPS 2020.
+    Papers: Fu et al., Contrastive Consistent Representation Distillation,
+    BMVC 2023, eqs. 6 and 7 of https://openreview.net/forum?id=NSMlX2F21C7;
+    Grill et al., Bootstrap Your Own Latent, NeurIPS 2020,
+    https://arxiv.org/abs/2006.07733, eq. 2.
 
     Args:
         loss_weight: factor on the loss; 4 in CoCoRD.
     Shape:
-        student: (N, D) predictions; teacher: (N, D) targets, which get no
-        gradient. Returns ().
+        student: (N, D) predictions; teacher: (N, D) targets, detached.
+        Returns ().
     Config:
         losses=dict(prediction=dict(type='PredictionLoss', loss_weight=4.0))
     """

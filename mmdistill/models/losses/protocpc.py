@@ -16,13 +16,13 @@ from mmdistill.registry import MODELS
 class ProtoCPCLoss(DistillLoss):
     """Prototypical contrastive predictive coding.
 
-    -<p_t, z_s / tau_s> + log sum_k prior_k exp(z_s^(k) / tau_s), where p_t
-    assigns the teacher's logits to prototypes and the prior is their slow
-    mean over samples, which stands in for the negatives.
+    -<p_t, z_s / tau_s> + log sum_k prior_k exp(z_s^(k) / tau_s), where p_t is
+    the teacher's soft assignment to the prototypes. The prior is a running
+    mean of p_t over samples; it takes the place of negative samples.
 
-    Paper: Lee, Representation Distillation by Prototypical Contrastive
-    Predictive Coding, ICLR 2022, Algorithm 1, eqs. 7, 10, 12, 14, 16 and 17
-    (seed 000_16ac32511843e360.txt).
+    Paper: Lee, Prototypical Contrastive Predictive Coding, ICLR 2022,
+    https://openreview.net/forum?id=8la28hZOwug, Algorithm 1, eqs. 7, 10, 12,
+    14, 16 and 17.
 
     Args:
         num_prototypes: K; the distiller fills it in.
@@ -30,7 +30,7 @@ class ProtoCPCLoss(DistillLoss):
         teacher_temperature: tau_t; 0.04, and 4 for class scores.
         prior_momentum: fraction of the old prior kept each step (Table 7).
         assignment: 'sinkhorn', or 'softmax' as in Table 8.
-        sinkhorn_iterations: scalings of the assignment; 3 in the paper.
+        sinkhorn_iterations: Sinkhorn iterations; 3 in the paper.
         scale_by_temperature: multiply by tau_s^2 as in eq. 14, for class
             scores.
         pairs: views compared: 'cross' (eq. 17), 'all', or 'same_and_local'
@@ -38,7 +38,7 @@ class ProtoCPCLoss(DistillLoss):
         reduction: 'mean' or 'sum' over the pairs of views.
         loss_weight: factor on the loss; 1.75 in the CIFAR-100 tables.
     Shape:
-        student, teacher: (N, K) logits, or lists with one (N, K) a view,
+        student, teacher: (N, K) logits, or lists with one (N, K) per view,
         global views first. Returns ().
     Raises:
         ValueError: for an unknown assignment, or lists of views that leave
@@ -80,7 +80,7 @@ class ProtoCPCLoss(DistillLoss):
         self.scale = student_temperature**2 if scale_by_temperature else 1.0
         self.pairs = pairs
         self.reduction = reduction
-        # Sums to K, so that a uniform prior leaves the plain log-sum-exp.
+        # It sums to K: a uniform prior gives the plain log-sum-exp.
         self.register_buffer('prior', torch.ones(num_prototypes or 0))
 
     @full_precision
@@ -105,7 +105,7 @@ class ProtoCPCLoss(DistillLoss):
 
     @torch.no_grad()
     def assign(self, teacher: Tensor) -> Tensor:
-        """Probabilities of the prototypes: (N, K) logits to (N, K)."""
+        """Soft assignment p_t to the prototypes: (N, K) logits to (N, K)."""
         if self.assignment == 'softmax':
             return F.softmax(teacher / self.teacher_temperature, dim=1)
         return sinkhorn(
@@ -117,7 +117,7 @@ class ProtoCPCLoss(DistillLoss):
         """Eq. 10 over all views and processes, scaled to sum to K."""
         total = sum(target.sum(dim=0) for target in targets)
         count = total.new_full((1,), sum(len(target) for target in targets))
-        # One collective; processes may hold different numbers of rows.
+        # Sum and count in one all-reduce; row counts may differ per process.
         total = all_reduce_sum(torch.cat([total, count]))
         mean = total[:-1] / total[-1]
         self.prior = self._prior_of(mean).lerp(
@@ -125,7 +125,7 @@ class ProtoCPCLoss(DistillLoss):
         )
 
     def _prior_of(self, x: Tensor) -> Tensor:
-        """The prior, made now if no number of prototypes was given."""
+        """The prior, sized by x if num_prototypes was not given."""
         if len(self.prior) == 0:
             self.prior = x.new_ones(x.shape[-1])
         return self.prior

@@ -10,26 +10,28 @@ from mmdistill.registry import MODELS
 
 @MODELS.register_module()
 class PrototypicalLoss(nn.Module):
-    """Classify the queries of an episode by the means of its support.
+    """Classify the queries of an episode by the nearest class mean.
 
-    -log p(y | z) in the mean over queries, p = softmax over classes k of
-    -|z - c_k|^2, c_k the mean feature of the class's support.
+    The mean over queries of -log p(y | z), where p is the softmax over
+    classes k of -|z - c_k|^2 and c_k is the mean of the class's support
+    features.
 
-    It compares nothing with a teacher, so it has no level: it is the task
-    loss of a `PrototypicalNetwork`. The batch must be one episode in the order
-    of `EpisodeSampler`; its number of classes follows from its size. The
-    first batch is checked; to look at every one would make the host wait.
+    This is the task loss of a `PrototypicalNetwork`: it has no teacher and so
+    no level. A batch must be one episode in the order of `EpisodeSampler`;
+    the number of classes follows from the batch size. Only the first batch is
+    checked, because a check of each batch would synchronize with the GPU.
 
     Paper: Snell et al., Prototypical Networks for Few-shot Learning, NeurIPS
-    2017, eqs. 1 and 2, algorithm 1.
+    2017, https://arxiv.org/abs/1703.05175, eqs. 1 and 2, algorithm 1.
 
     Args:
         shot, query: support and query images of each class.
         loss_weight: factor on the loss.
     Shape:
-        feature: (way * (shot + query), D); label: as many; returns ().
+        feature: (way * (shot + query), D); label: (way * (shot + query),);
+        returns ().
     Raises:
-        ValueError: if the batch is no such episode.
+        ValueError: if the batch is not such an episode.
     Config:
         model=dict(type='PrototypicalNetwork', episode=dict(shot=1, query=5))
     """

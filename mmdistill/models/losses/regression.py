@@ -9,16 +9,17 @@ from mmdistill.registry import MODELS
 
 @MODELS.register_module()
 class FeatureRegressionLoss(DistillLoss):
-    """Regress the teacher's normalised feature from the student's.
+    """Regress the teacher's normalized feature from the student's.
 
-    mean over the batch of |n(r(f_s)) - n(f_t)|^2, where r is a trained linear
-    map, followed by BatchNorm in Reg-BN, and n divides by the length.
+    The mean over the batch of |n(r(f_s)) - n(f_t)|^2, where r is a trained
+    linear map, followed by BatchNorm in Reg-BN, and n is L2 normalization.
 
-    Paper: Reg and Reg-BN of Tables 1 and 5 of Choi et al., Unsupervised
-    Representation Transfer for Small Networks (OSS), NeurIPS 2021 (seed
-    003_807af9c198cb5496.txt), which takes them from Yu et al., Learning
-    Metrics from Teachers, CVPR 2019, and from CompRess. It gives no formula:
-    the normalisation on both sides, the bias of r and a BatchNorm without
+    Paper: Reg and Reg-BN in Tables 1 and 5 of Choi et al., Unsupervised
+    Representation Transfer for Small Networks: I Believe I Can Distill
+    On-the-Fly, NeurIPS 2021 (https://proceedings.neurips.cc/paper/2021). It
+    takes them from Yu et al., Learning Metrics from Teachers, CVPR 2019,
+    https://arxiv.org/abs/1904.03624, and from CompRess, and gives no formula:
+    the normalization on both sides, the bias of r and a BatchNorm without
     weights are our reading.
 
     Args:

@@ -13,18 +13,20 @@ from mmdistill.registry import MODELS
 class RKDLoss(DistillLoss):
     """Match distances between pairs and angles of triplets in the batch.
 
-    Smooth-L1 between the students' and the teacher's distances, each divided
-    by its mean over pairs, and between cosines of the angles that every
-    sample sees between every two others. Means run over all N^2 and N^3
-    entries, the degenerate ones included, as in the reference code. Angles
-    come from the Gram matrix, so memory grows with N^3 and not with N^2 D.
+    The distance part is the smooth-L1 loss between the student's and the
+    teacher's pairwise distances, each divided by its mean over pairs. The
+    angle part is the smooth-L1 loss between the cosines of the angles of all
+    triplets. Both are means over all N^2 or N^3 entries, the degenerate ones
+    included, as in the RepDistiller code. Angles are computed from the Gram
+    matrix, so memory is O(N^3) and does not grow with D.
 
-    Paper: Park et al., Relational Knowledge Distillation, CVPR 2019, eqs. 6
-    to 11.
+    Paper: Park et al., Relational Knowledge Distillation, CVPR 2019,
+    https://arxiv.org/abs/1904.05068, eqs. 6 to 11.
 
     Args:
         distance_weight: factor on the distance part.
-        angle_weight: factor on the angle part; 0 saves its N^3 memory.
+        angle_weight: factor on the angle part; 0 skips it and its O(N^3)
+            memory.
         loss_weight: factor on their sum.
     Shape:
         student: (N, D_s); teacher: (N, D_t); returns ().
@@ -68,10 +70,10 @@ class RKDLoss(DistillLoss):
 
 
 def _centred_gram(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Inner products and squared distances: (N, D) to two (N, N).
+    """Gram matrix and squared distances of centered x: (N, D) to two (N, N).
 
-    Centring changes no difference and keeps the products small, where
-    subtracting them loses the fewest digits.
+    Centering leaves differences unchanged and keeps the products small, which
+    limits the cancellation when they are subtracted.
     """
     x = x - x.mean(dim=0, keepdim=True)
     gram = x @ x.t()
@@ -90,7 +92,8 @@ def _relative_distances(x: Tensor) -> Tensor:
 def _angles(x: Tensor) -> Tensor:
     """Cosine at each sample a between b and c: (N, D) to (N, N, N)."""
     gram, squared = _centred_gram(x)
-    # Rounding makes twins a little apart; their direction is no direction.
+    # Identical samples can end up slightly apart; the direction between them
+    # is rounding noise, so drop it.
     scale = gram.diagonal()
     noise = 32 * torch.finfo(x.dtype).eps * (scale[:, None] + scale[None, :])
     apart = (squared > noise).to(x.dtype)

@@ -15,14 +15,14 @@ from mmdistill.registry import MODELS
 
 @MODELS.register_module()
 class SEEDLoss(DistillLoss):
-    """Match the teacher's similarities to a queue of its own features.
+    """Match the similarities to a queue of the teacher's features.
 
-    Cross-entropy of softmax(<z_s, d_k> / tau_s) with softmax(<z_t, d_k> /
-    tau_t) over the keys d_k: the sample's own teacher feature, then the queue
-    of earlier ones. All vectors are L2-normalised.
+    Cross-entropy of softmax(<z_s, d_k> / tau_s) with the target softmax(<z_t,
+    d_k> / tau_t). The keys d_k are the sample's own teacher feature and the
+    queue of earlier teacher features. All vectors are L2-normalized.
 
     Paper: Fang et al., SEED: Self-supervised Distillation for Visual
-    Representation, ICLR 2021, section 3.2.
+    Representation, ICLR 2021, https://arxiv.org/abs/2101.04731, section 3.2.
 
     Args:
         student_temperature: tau_s; 0.2 in the paper.
@@ -31,11 +31,11 @@ class SEEDLoss(DistillLoss):
         level: representation that is compared; the widths of student and
             teacher must agree.
         pairs: views compared: 'same_and_local', 'all' or 'cross', see
-            `view_pairs`. The own key is that of the pair's teacher view.
+            `view_pairs`. The own key is from the pair's teacher view.
         reduction: 'mean' or 'sum' over the pairs of views.
         loss_weight: factor on the loss.
     Shape:
-        student, teacher: (N, D), or lists with one (N, D) a view, global
+        student, teacher: (N, D), or lists with one (N, D) per view, global
         views first; queue: (M, D) unit vectors, M may be 0. Returns ().
     Raises:
         ValueError: for lists of views that leave no pair.
@@ -82,8 +82,8 @@ class SEEDLoss(DistillLoss):
         spread = [view.logsumexp(dim=1) for view in scores]
         loss = 0
         for t, s in chosen:
-            # Pairs of one student view differ in the own key alone, so its
-            # scores of the queue are made, and kept for backward, once.
+            # Pairs of one student view differ in the own key only, so its
+            # scores against the queue are computed, and kept, once.
             own = (queries[s] * keys[t]).sum(dim=1)
             normaliser = torch.logaddexp(own, spread[s])
             own_target, queue_target = targets[t]
@@ -98,14 +98,14 @@ class SEEDLoss(DistillLoss):
         student: Tensor | Sequence[Tensor],
         teacher: Tensor | Sequence[Tensor],
     ) -> dict[str, Tensor | list[Tensor]]:
-        """What goes into the memories after the step: the teacher's keys."""
+        """The rows that enter the queue after the step: the teacher's."""
         if isinstance(teacher, Tensor):
             return dict(queue=F.normalize(teacher))
         return dict(queue=[F.normalize(view) for view in teacher])
 
     @torch.no_grad()
     def _assign(self, key: Tensor, queue: Tensor) -> tuple[Tensor, Tensor]:
-        """Probabilities of the own key, (N,), and of the queue, (N, M)."""
+        """Target probabilities: own key (N,) and queue rows (N, M)."""
         own = (key * key).sum(dim=1, keepdim=True)
         scores = torch.cat([own, key @ queue.t()], dim=1)
         target = F.softmax(scores / self.teacher_temperature, dim=1)

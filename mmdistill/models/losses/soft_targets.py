@@ -15,7 +15,7 @@ def as_views(
 ) -> tuple[Sequence[Tensor], Sequence[Tensor], str]:
     """Both sides as lists of views, and the rule that pairs them.
 
-    Two tensors are one view each, which are compared whatever ``pairs`` says.
+    Two tensors count as one view each and are compared for any ``pairs``.
     """
     if isinstance(student, Tensor):
         return [student], [teacher], 'all'
@@ -32,18 +32,18 @@ def soft_cross_entropy(
 ) -> Tensor:
     """-<p_t, z_s / tau> + log sum_k prior_k exp(z_s^(k) / tau), over pairs.
 
-    Cross-entropy of softmax(z_s / tau) with p_t where there is no prior. The
-    log-sum-exp of a view is taken once for all its pairs, and nothing of size
-    (N, K) is made but the gradients: one matrix a view would be gigabytes for
-    65536 prototypes and eight crops.
+    Without a prior it is the cross-entropy of softmax(z_s / tau) with p_t. The
+    log-sum-exp of a view is computed once for all its pairs, and the only
+    (N, K) tensors allocated are the gradients: with 65536 prototypes and eight
+    crops, one further matrix per view would take gigabytes.
 
     Args:
         views: z_s, the student's scores.
         targets: p_t, the teacher's probabilities.
         temperature: tau.
-        pairs, reduction: see `view_pairs`; within a pair it is the mean over
-            the samples.
-        log_prior: of the prototypes.
+        pairs, reduction: see `view_pairs`; each pair contributes its mean
+            over samples.
+        log_prior: log of the prior over prototypes; None for no prior.
     Shape:
         views, targets: lists of (N, K), global views first; log_prior: (K,).
         Returns ().
@@ -56,7 +56,7 @@ def soft_cross_entropy(
 
 
 class _SoftCrossEntropy(torch.autograd.Function):
-    """The sum over pairs, a few rows at a time, forward and backward."""
+    """The sum over pairs; forward and backward run in chunks of rows."""
 
     @staticmethod
     def forward(ctx, temperature, log_prior, targets, pairs, *views):
@@ -106,20 +106,20 @@ class _SoftCrossEntropy(torch.autograd.Function):
 
 
 def _chunks(x: Tensor) -> list[slice]:
-    """Slices of rows of x: (N, K), each of at most 2^21 numbers or one row."""
+    """Row slices of x (N, K) with at most 2^21 elements, or one row, each."""
     size = max(1, 2**21 // max(x.shape[1], 1))
     return [slice(i, i + size) for i in range(0, len(x), size)]
 
 
 def mean_inner_product(a: Tensor, b: Tensor) -> Tensor:
-    """mean_n <a_n, b_n> of (N, K) tensors."""
+    """mean_n <a_n, b_n> for (N, K) tensors."""
     return _inner_products(a, b).mean()
 
 
 def _inner_products(a: Tensor, b: Tensor) -> Tensor:
-    """<a_n, b_n> of (N, K) tensors: (N,).
+    """<a_n, b_n> for (N, K) tensors: (N,).
 
-    Not by einsum: its one float32 sum over N * K terms loses digits, and
-    takes longer than a product that is dropped at once.
+    vecdot, not einsum: einsum's single float32 sum over N * K terms loses
+    digits and is slower.
     """
     return torch.linalg.vecdot(a.to(b.dtype), b, dim=1)

@@ -12,20 +12,20 @@ from mmdistill.registry import MODELS
 
 @MODELS.register_module()
 class SPLoss(DistillLoss):
-    """Match which samples of a batch the teacher finds similar.
+    """Match the pairwise similarities of the samples in a batch.
 
-    With each map flattened to F of (N, C H W), G = F F^T and its rows divided
-    by their norms, ||G_t - G_s||_F^2 / N^2, summed over maps.
+    Each map is flattened to F (N, C H W), and the rows of G = F F^T are
+    L2-normalized. The loss is ||G_t - G_s||_F^2 / N^2, summed over maps.
 
     Paper: Tung and Mori, Similarity-Preserving Knowledge Distillation, ICCV
-    2019.
+    2019, https://arxiv.org/abs/1907.09682.
 
     Args:
         maps: which maps are compared, see `DistillLoss.maps`.
         loss_weight: factor on the loss; 3000 in the CIFAR-100 tables.
     Shape:
         student, teacher: equally long sequences of (N, C_i, H_i, W_i); widths
-        and sizes may differ, and nothing is pooled. Returns ().
+        and sizes may differ, no map is pooled. Returns ().
     Config:
         losses=dict(sp=dict(type='SPLoss', loss_weight=3000.0))
     """
@@ -49,6 +49,6 @@ class SPLoss(DistillLoss):
 
 
 def _similarity(x: Tensor) -> Tensor:
-    """Similarity to every sample, rows of length 1: to (N, N)."""
+    """Row-normalized similarity matrix: (N, C, H, W) to (N, N)."""
     x = x.flatten(1)
     return F.normalize(x @ x.t())

@@ -16,29 +16,31 @@ class SwappedPredictionLoss(DistillLoss):
     """Predict the code of one view from another view of the same image.
 
     Cross-entropy of softmax(z / tau) with the codes q, the Sinkhorn
-    assignment of the teacher's scores to equally used prototypes. With the
-    same scores on both sides it is SwAV, with a teacher's it distils.
+    assignment of the teacher's scores to equally used prototypes. If student
+    and teacher are the same network this is SwAV; otherwise it is
+    distillation.
 
     Papers: Caron et al., Unsupervised Learning of Visual Features by
-    Contrasting Cluster Assignments, NeurIPS 2020, eqs. 1 to 3 and 6; Choi et
-    al., On-the-fly self-supervised distillation, eqs. 2 to 5 (seed
-    003_807af9c198cb5496.txt).
+    Contrasting Cluster Assignments, NeurIPS 2020,
+    https://arxiv.org/abs/2006.09882, eqs. 1 to 3 and 6; Choi et al.,
+    Unsupervised Representation Transfer for Small Networks: I Believe I Can
+    Distill On-the-Fly (OSS), NeurIPS 2021
+    (https://proceedings.neurips.cc/paper/2021), eqs. 2 to 5.
 
     Args:
         temperature: tau; 0.1 in both papers.
-        epsilon: regularisation of the codes, in units of the scores; 0.05.
+        epsilon: regularization of the codes, in units of the scores; 0.05.
         iterations: Sinkhorn iterations; 3.
         pairs: views compared: 'cross', 'all' or 'same_and_local', see
             `view_pairs`.
-        reduction: 'mean' over the pairs, which is SwAV's mean over the full
-            crops of the mean over all other crops; 'sum' as in the second
-            paper's eqs. 2, 4 and 5. Those also sum over the samples, here it
-            is their mean in any case, so that the batch size does not scale
-            the learning rate.
+        reduction: 'mean' over the pairs, which equals SwAV's mean over the
+            full crops of the mean over all other crops; 'sum' as in OSS, eqs.
+            2, 4 and 5. OSS also sums over samples; here samples are always
+            averaged, so the batch size does not scale the learning rate.
         loss_weight: factor on the loss.
     Shape:
-        student, teacher: (N, K) scores of the prototypes, or lists with one
-        (N, K) a view, full crops first; the teacher's are the full crops.
+        student, teacher: (N, K) prototype scores, or lists with one (N, K)
+        per view, full crops first; the teacher has the full crops only.
         Returns ().
     Raises:
         ValueError: for lists of views that leave no pair.
@@ -82,10 +84,10 @@ class SwappedPredictionLoss(DistillLoss):
         """Soft assignments of one view's samples to the prototypes.
 
         Args:
-            scores: of this process's samples.
-            queue_scores: of earlier samples, which only share in the
-                balance. With several processes each gives its own part of
-                the queue, since the assignment is over all of them.
+            scores: scores of this process's samples.
+            queue_scores: scores of earlier samples, which only help to
+                balance the prototypes. Sinkhorn runs over all processes, so
+                each passes its own slice of the queue.
         Shape:
             scores: (N, K); queue_scores: (M, K). Returns (N, K).
         """
@@ -104,9 +106,9 @@ class SwappedPredictionLoss(DistillLoss):
         """The weighted loss of views whose targets are known.
 
         Args:
-            views: scores of the student, full crops first.
-            codes: of the full crops, in the same order.
-            pairs: in place of the loss's own.
+            views: the student's scores, full crops first.
+            codes: codes of the full crops, in the same order.
+            pairs: overrides the ``pairs`` of the loss.
         Shape:
             views, codes: lists of (N, K). Returns ().
         """

@@ -16,27 +16,28 @@ from mmdistill.registry import MODELS
 
 @MODELS.register_module()
 class VIDLoss(DistillLoss):
-    """Raise a bound on what the student's maps tell of the teacher's.
+    """Maximize a variational bound on the maps' mutual information.
 
-    The teacher's map is modelled as Gaussian with the mean mu(f_s), three 1x1
-    convolutions with ReLU between, and one trained variance for each channel,
-    v_c = log(1 + exp(a_c)) + eps. The loss is the negative log-likelihood
-    without its constant, mean 1/2 [(mu(f_s) - f_t)^2 / v + log v] over all
-    elements, summed over maps. It may be negative.
+    The teacher's map is modeled as Gaussian. Its mean mu(f_s) is a network of
+    three 1x1 convolutions with ReLU between them on the student's map, and
+    each channel has a trained variance v_c = log(1 + exp(a_c)) + eps. The loss
+    is the negative log-likelihood without its constant, the mean over all
+    elements of 1/2 [(mu(f_s) - f_t)^2 / v + log v], summed over maps. It may
+    be negative.
 
     Paper: Ahn et al., Variational Information Distillation for Knowledge
-    Transfer, CVPR 2019.
+    Transfer, CVPR 2019, https://arxiv.org/abs/1904.05835.
 
     Args:
         student_channels, teacher_channels: widths of the chosen maps; the
-            distiller fills them in. A number stands for one map.
-        init_variance: v of every channel before training.
-        eps: the smallest variance.
+            distiller fills them in. One number means one map.
+        init_variance: initial v of every channel.
+        eps: lower bound of the variances.
         maps: which maps are compared, see `DistillLoss.maps`.
         loss_weight: factor on the loss; 1 in the CIFAR-100 tables.
     Shape:
-        student, teacher: equally long sequences of (N, C_i, H_i, W_i); of two
-        sizes the larger is pooled. Returns ().
+        student, teacher: equally long sequences of (N, C_i, H_i, W_i); the
+        larger map is pooled to the smaller. Returns ().
     Raises:
         ValueError: if the channels do not pair up, or if init_variance is
             not above eps.
@@ -65,7 +66,7 @@ class VIDLoss(DistillLoss):
         self.maps = maps
         pairs = channel_pairs('VIDLoss', student_channels, teacher_channels)
         self.regressors = nn.ModuleList(_regressor(s, t) for s, t in pairs)
-        # log(exp(x) - 1), written so that no variance is too large.
+        # log(exp(x) - 1) in a form that does not overflow for large x.
         excess = init_variance - eps
         log_scale = excess + math.log(-math.expm1(-excess))
         self.log_scales = nn.ParameterList(
@@ -81,7 +82,7 @@ class VIDLoss(DistillLoss):
             self.regressors, self.log_scales, student, teacher, strict=True
         ):
             s, t = match_sizes(s, t)
-            # A channel has one variance, so its errors are averaged first.
+            # The variance is per channel, so average its squared errors first.
             squared = F.mse_loss(regressor(s), t, reduction='none')
             squared = squared.mean(dim=(0, 2, 3))
             variance = F.softplus(log_scale) + self.eps

@@ -4,10 +4,10 @@ from __future__ import annotations
 def view_pairs(
     num_student: int, num_teacher: int, pairs: str, reduction: str
 ) -> tuple[list[tuple[int, int]], float]:
-    """Which teacher view teaches which student view, and the factor on sums.
+    """The (teacher view, student view) pairs, and the factor on their sum.
 
-    Views are numbered with the global ones first, so view i of the teacher is
-    view i of the student.
+    Global views come first on both sides, so view i of the teacher and view i
+    of the student are the same view.
 
     Args:
         num_student: number of the student's views.

@@ -17,20 +17,21 @@ class LipschitzEmbedding(nn.Linear):
     """A linear map of spectral norm at most 1, applied to unit vectors.
 
     (N, D) features are L2-normalized and multiplied by `orthonormal` (W).
-    Nothing is added or normalized behind, so the map is 1-Lipschitz in the
-    normalized feature and its values lie in the unit ball, at every scale of
-    the feature and after every step of the optimizer.
+    There is no bias and no normalization afterwards, so the map is 1-Lipschitz
+    in the normalized feature and its outputs lie in the unit ball, at every
+    scale of the feature and after every optimizer step.
 
-    All its singular values are 1. Divided by its norm instead, W kept one that
-    was 40 times the others, along the mean that all features share, and the
-    critic saw nothing else.
+    `orthonormal` sets all singular values to 1. Dividing W by its spectral
+    norm instead left one singular value 40 times as large as the others, along
+    the mean that all features share, and the critic saw only that direction.
     """
 
     def __init__(self, in_features: int, out_features: int) -> None:
         super().__init__(in_features, out_features, bias=False)
 
     def reset_parameters(self) -> None:
-        # All directions count alike: a random matrix shortens most vectors.
+        # Orthogonal, so all directions keep their length; a random matrix
+        # shortens most vectors.
         nn.init.orthogonal_(self.weight)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -41,26 +42,26 @@ class LipschitzEmbedding(nn.Linear):
 class GCKTLoss(CRDLoss):
     """WCoRD's global part: the dual form of a Wasserstein distance.
 
-    The distance W1 is between the joint distribution of a sample's student
-    and teacher features, h_s and h_t, and the product of its marginals: the
+    W1 is the distance between the joint distribution of a sample's student
+    and teacher features, h_s and h_t, and the product of their marginals: the
     supremum over 1-Lipschitz critics g of E_joint[g] - E_product[g]. Student
     and critic maximize it. Here g(h_t, h_s) = <V h_t, W h_s> with
     L2-normalized features and linear maps V and W of spectral norm at most 1,
     so g is 1-Lipschitz in each argument and lies in [-1, 1].
 
-    As in `CRDLoss`, each side's map of a sample is scored against a bank of
-    the other side's, V h_t or W h_s averaged over earlier batches: E_joint is
-    over the sample's own rows, E_product over those of K samples of other
-    classes, and the loss is added over both sides. (With ``queue_size`` the
-    own row is the present one.)
+    As in `CRDLoss`, each side's embedding of a sample is scored against a bank
+    of the other side's embeddings (V h_t or W h_s, averaged over earlier
+    batches). E_joint is over the sample's own rows, E_product over the rows of
+    K samples of other classes, and the loss is added over both sides. With
+    ``queue_size`` the positive is the other side's embedding in this batch.
 
     - ``form='nce'``: the noise-contrastive objective of `CRDLoss` on g / T;
     - ``form='wasserstein'``: E_product[g] - E_joint[g]. On digits with 100
       labels it gained less than the other form (docs/benchmarks.md), so it is
       not the default.
 
-    Equation (11) of the paper is not in its supplement. The critic, the two
-    forms and where positives come from are our reading of Algorithm 1, which
+    The paper's supplement does not include its equation (11). The critic, the
+    two forms and the choice of positives are our reading of Algorithm 1, which
     maximizes this part over the student and the critic.
 
     Paper: Chen et al., Wasserstein Contrastive Representation Distillation,
@@ -71,11 +72,11 @@ class GCKTLoss(CRDLoss):
         temperature: T of ``form='nce'``; the other form has none.
         form: 'nce' or 'wasserstein'.
         loss_weight: lambda_1; 0.8 is best in the supplement's Table 2.
-        The others are as of `CRDLoss`.
+        The other arguments are those of `CRDLoss`.
     Shape:
-        as of `CRDLoss`.
+        As `CRDLoss`.
     Raises:
-        ValueError: for another form.
+        ValueError: for an unknown form.
     Config:
         losses=dict(gckt=dict(type='GCKTLoss', loss_weight=0.8),
                     lckt=dict(type='LCKTLoss', critic='gckt', center=True,
@@ -126,7 +127,7 @@ class GCKTLoss(CRDLoss):
         for x in scores:
             near, far = x[:, 0], x[:, 1:]
             is_far = is_score(far)
-            # All processes' negatives count alike, as in one process.
+            # Weight the negatives of all processes equally, as in one process.
             count = all_reduce_mean(is_far.sum().to(far.dtype))
             far = far.where(is_far, 0).sum() / count.clamp(min=1)
             loss = loss + self.temperature * (far - near.mean())
@@ -137,26 +138,28 @@ class GCKTLoss(CRDLoss):
 class LCKTLoss(DistillLoss):
     """WCoRD's local part: optimal transport within the batch, primal form.
 
-    sum_ij P_ij C_ij with the cost C_ij = 1 - cos(A h_s_i, B h_t_j) between the
-    student's and the teacher's features of a batch, and P the entropic plan
-    between uniform marginals. The plan gets no gradient, the cost does.
+    sum_ij P_ij C_ij, where C_ij = 1 - cos(A h_s_i, B h_t_j) is the cost
+    between the student's and the teacher's features of a batch, and P is the
+    entropic transport plan between uniform marginals. The plan is detached,
+    the cost is not.
 
-    Algorithm 1 minimizes this part over the student alone: two maps that learn
-    with it would make all costs small by sending every feature to one point.
-    So beside GCKT, A and B are the critic's maps, which this loss does not
-    train (``critic``). They come from pairs of features, so that the plan
-    moves a sample to teacher features of its own class. Without a critic, B is
-    the identity and A, only where widths differ, learns with the student. Such
-    an A knows no pairs: on digits its plans were at chance, and settled on
-    other classes.
+    Algorithm 1 minimizes this part over the student only: trained maps A and B
+    could make all costs small by sending every feature to one point. With
+    ``critic``, A and B are therefore the maps of the GCKT critic, and this
+    loss does not train them. The critic learns them from pairs of features, so
+    the plan moves a sample to teacher features of its own class. Without a
+    critic, B is the identity; A is the identity, too, or a linear map trained
+    with the student where the widths differ. Such a map does not know the
+    pairs: on digits its plans were at chance and settled on other classes.
 
-    With ``center`` angles are between L2-normalized features less their mean
-    over the batch. All features share a large mean, which makes all costs
-    nearly alike, pulls towards the teacher's mean most of all, and which a
-    critic's maps hold apart. Plans are sharper without it, which is for maps
-    that come from pairs: alone, centered LCKT lost accuracy on digits.
+    ``center`` subtracts the batch mean from the L2-normalized features. All
+    features share a large mean, which makes all costs nearly equal, pulls the
+    student mostly toward the teacher's mean, and is kept apart by the critic's
+    maps. Plans of centered features are sharper. Use it with the maps of a
+    critic: alone, centered LCKT lost accuracy on digits.
 
-    Equation (13) of the paper is not in its supplement; this is our reading.
+    The paper's supplement does not include its equation (13); this is our
+    reading.
 
     Paper: Chen et al., Wasserstein Contrastive Representation Distillation,
     CVPR 2021, https://arxiv.org/abs/2012.08674, supplement, Algorithm 1.
@@ -166,15 +169,15 @@ class LCKTLoss(DistillLoss):
         epsilon: entropic regularization, in units of the cost.
         iterations: Sinkhorn iterations in the log domain, from potentials of
             0, the student's rows first.
-        critic: name of the `GCKTLoss` in ``model.losses`` whose maps stand for
-            A and B; None without one.
-        center: subtract the mean over the (process's) batch on both sides.
+        critic: name of the `GCKTLoss` in ``model.losses`` whose maps are A and
+            B; None for no critic.
+        center: subtract the mean over this process's batch on both sides.
         loss_weight: lambda_2; 0.05 on CIFAR and ImageNet (our choice), 0.1
             for privileged information.
     Shape:
         student: (N, D_s); teacher: (N, D_t); returns ().
     Raises:
-        ValueError: if ``critic`` is no `GCKTLoss` of the method.
+        ValueError: if ``critic`` names no `GCKTLoss` of the method.
     Config:
         losses=dict(gckt=dict(type='GCKTLoss', loss_weight=0.8),
                     lckt=dict(type='LCKTLoss', critic='gckt', center=True,
@@ -214,7 +217,7 @@ class LCKTLoss(DistillLoss):
                 f'of model.losses; its GCKTLosses are {found}. Name one, or '
                 'leave critic out'
             )
-        # In a tuple, so that they stay the critic's submodules alone.
+        # A tuple registers no submodules, so only the critic owns the maps.
         self._maps = critic.embed_student, critic.embed_teacher
 
     @full_precision
@@ -235,7 +238,7 @@ class LCKTLoss(DistillLoss):
             )
         student, teacher = F.normalize(student), F.normalize(teacher)
         if self.center:
-            # Of rows that are all alike, rounding is left: eps makes that 0.
+            # If all rows are equal, only rounding is left; eps makes it 0.
             student, teacher = (
                 F.normalize(x - x.mean(0), eps=1e-4)
                 for x in (student, teacher)
@@ -244,7 +247,7 @@ class LCKTLoss(DistillLoss):
 
     @torch.no_grad()
     def plan(self, cost: Tensor) -> Tensor:
-        """The transport plan: (N, N) costs to (N, N), total 1."""
+        """The transport plan: (N, N) costs to (N, N) that sums to 1."""
         score = -cost / self.epsilon
         log_mass = -math.log(len(cost))
         rows = cost.new_zeros(len(cost), 1)

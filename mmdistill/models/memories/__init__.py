@@ -1,4 +1,4 @@
-"""What the losses remember: buffers that are global, saved and resumed."""
+"""Memories of the losses: buffers shared by all processes and checkpointed."""
 
 from mmdistill.models.memories.feature_queue import FeatureQueue
 from mmdistill.models.memories.instance_bank import InstanceBank

@@ -9,23 +9,23 @@ from mmdistill.registry import MODELS
 
 @MODELS.register_module()
 class FeatureQueue(nn.Module):
-    """A first-in-first-out store of the latest features of all processes.
+    """A ring buffer (FIFO) of the latest features of all processes.
 
     Paper: He et al., Momentum Contrast for Unsupervised Visual Representation
-    Learning, CVPR 2020, section 3.2.
+    Learning, CVPR 2020, https://arxiv.org/abs/1911.05722, section 3.2.
 
     Args:
-        size: number of rows kept; the oldest are overwritten.
-        dim: width of a row; a distiller fills it in when a config leaves it
-            out.
-        dtype: how rows are stored: 'float32', 'bfloat16', 'float16', or
-            'int64' for labels and indices.
+        size: capacity in rows; the oldest rows are overwritten.
+        dim: width of a row; the distiller fills it in where a config leaves
+            it out.
+        dtype: storage dtype: 'float32', 'bfloat16', 'float16', or 'int64' for
+            labels and indices.
     Shape:
         ``enqueue`` takes (N, dim) for any N; ``features`` is (len(queue),
-        dim), a view of the storage.
+        dim) and shares memory with the storage.
     Raises:
-        ValueError: if size is not positive, dim is unknown, or rows have
-            another width.
+        ValueError: if size is not positive, dim is unknown, or rows have a
+            different width.
     Config:
         memories=dict(negatives=dict(type='FeatureQueue', size=2048))
     """
@@ -42,14 +42,16 @@ class FeatureQueue(nn.Module):
                 'distiller infers it, elsewhere give dim=...'
             )
         self.size = size
-        # A switched-off queue keeps nothing and shows nothing (QueueHook).
+        # QueueHook switches queues off until an epoch: a disabled queue has
+        # length 0 and ignores enqueue.
         self.enabled = True
         self.register_buffer(
             'storage', torch.zeros(size, dim, dtype=getattr(torch, dtype))
         )
-        # Rows ever enqueued, modulo nothing: it gives pointer and length.
+        # Total rows ever enqueued (never wraps): the write position is
+        # total % size, the length min(total, size).
         self.register_buffer('enqueued', torch.zeros((), dtype=torch.long))
-        self._enqueued = 0  # the same number on the host: no synchronisation
+        self._enqueued = 0  # host copy, so reading it needs no sync
 
     def __len__(self) -> int:
         return min(self._enqueued, self.size) if self.enabled else 0
@@ -68,7 +70,8 @@ class FeatureQueue(nn.Module):
     def enqueue(self, x: Tensor) -> None:
         """Add the rows of every process, in rank order.
 
-        Call it after ``backward``: the loss's graph holds ``features``.
+        Call it after ``backward``, because the loss's graph holds
+        ``features``.
         """
         if x.ndim != 2 or x.shape[1] != self.storage.shape[1]:
             raise ValueError(

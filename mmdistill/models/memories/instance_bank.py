@@ -15,30 +15,31 @@ DTYPES = ('float32', 'bfloat16', 'float16')
 
 @MODELS.register_module()
 class InstanceBank(nn.Module):
-    """One slowly moving vector for every sample of the training set.
+    """A memory bank: one momentum-averaged vector per training sample.
 
-    The bank learns its length and the samples' labels from the training
-    dataset before training starts, or from a checkpoint, whichever comes
-    first. It is the same in every process.
+    The bank gets its length and the samples' labels from the training dataset
+    before training starts, or from a checkpoint, whichever comes first. All
+    processes hold the same bank.
 
-    Paper: Wu et al., Unsupervised Feature Learning via Non-Parametric
-    Instance Discrimination, CVPR 2018; Tian et al., Contrastive
-    Representation Distillation, ICLR 2020.
+    Papers: Wu et al., Unsupervised Feature Learning via Non-Parametric
+    Instance Discrimination, CVPR 2018, https://arxiv.org/abs/1805.01978; Tian
+    et al., Contrastive Representation Distillation, ICLR 2020,
+    https://arxiv.org/abs/1910.10699.
 
     Args:
-        num_samples: length of the training dataset; None until it is known.
+        num_samples: length of the training dataset; None if not known yet.
         dim: width of a row.
         momentum: fraction of the old row that an update keeps.
-        dtype: 'float32', 'bfloat16' or 'float16': how rows are stored.
-        unit_rows: rows are unit vectors, random before their sample is seen.
-            False averages rows without normalizing them, from zeros, so they
-            stay in the unit ball if what is averaged lies there.
+        dtype: storage dtype: 'float32', 'bfloat16' or 'float16'.
+        unit_rows: True keeps rows at unit length, random before their sample
+            is first seen. False starts from zeros and averages without
+            normalization; averages of vectors in the unit ball stay in it.
     Shape:
         ``features``: (num_samples, dim); ``labels``: (num_samples,), -1 where
         unknown.
     Raises:
-        ValueError: if a length differs from the one known before, or for
-            another dtype.
+        ValueError: if a length differs from the one known before, or for an
+            unknown dtype.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class InstanceBank(nn.Module):
             'features', torch.empty(0, dim, dtype=getattr(torch, dtype))
         )
         self.register_buffer('labels', torch.empty(0, dtype=torch.long))
-        # Samples sorted by label, and where each label's run lies in it.
+        # Sample indices sorted by label, and each label's range in them.
         for name in ('order', 'position', 'class_start', 'class_count'):
             self.register_buffer(
                 name, torch.empty(0, dtype=torch.long), persistent=False
@@ -76,11 +77,11 @@ class InstanceBank(nn.Module):
 
     @torch.no_grad()
     def learn(self, num_samples: int, labels: Tensor | None = None) -> None:
-        """Take the length, and the labels if there are any, of a dataset.
+        """Size the bank for a dataset, and store its labels if it has any.
 
         Args:
             num_samples: number of samples in the training dataset.
-            labels: (num_samples,) class numbers, -1 for unlabelled ones.
+            labels: (num_samples,) class numbers, -1 for unlabeled ones.
         """
         if num_samples < 2:
             raise ValueError(
@@ -122,7 +123,7 @@ class InstanceBank(nn.Module):
         )
         labelled = labels[labels >= 0]
         self.class_count = labelled.bincount()
-        # Unlabelled samples (-1) come first in the order.
+        # Unlabeled samples (-1) come first in the order.
         self.class_start = (
             len(labels)
             - len(labelled)
@@ -135,7 +136,7 @@ class InstanceBank(nn.Module):
 
     @property
     def fewest_negatives(self) -> int:
-        """How many samples are of other classes than the largest one."""
+        """Negatives of the largest class: the samples of all other classes."""
         return len(self) - self._largest_class
 
     def draw_negatives(
@@ -143,21 +144,22 @@ class InstanceBank(nn.Module):
     ) -> Tensor:
         """Draw samples of other classes, uniformly and with replacement.
 
-        CRD's code draws without replacement while there are enough, in the
-        loader's workers; here the device draws, with memory for the draws
-        alone. Expectations are the same. Of CIFAR-100's 16384 draws from
-        49500 samples 85 % are expected to differ, and a mean over them has
-        1.5 times the variance of one without replacement.
+        CRD's code draws in the data workers, without replacement if there are
+        enough samples. Here the device draws, and needs memory for the draws
+        only. The expectation of the loss is the same. On CIFAR-100 (16384
+        draws from 49500 samples) 85 % of the draws are expected to be
+        distinct, and a mean over them has 1.5 times the variance of a mean
+        without replacement.
 
         Args:
-            sample_idx: (N,) the anchors.
+            sample_idx: (N,) indices of the anchors.
             count: negatives per anchor.
-            label: (N,) the anchors' classes. An anchor labelled -1, and every
-                anchor when labels are None, excludes only itself.
+            label: (N,) classes of the anchors. An anchor with label -1
+                excludes only itself, as does every anchor if label is None.
         Shape:
             returns (N, count) sample indices.
         Raises:
-            ValueError: if every sample is of one class.
+            ValueError: if all samples belong to one class.
         """
         self.require_indices(sample_idx)
         start = self.position[sample_idx]
@@ -178,29 +180,29 @@ class InstanceBank(nn.Module):
             2**62, (len(sample_idx), count), device=start.device
         )
         draw.remainder_((len(self) - excluded)[:, None])
-        # Skip the run of excluded samples in the class-sorted order.
+        # Skip the range of excluded samples in the class-sorted order.
         draw += (draw >= start[:, None]) * excluded[:, None]
         return self.order[draw]
 
     @torch.no_grad()
     def update(self, sample_idx: Tensor, x: Tensor) -> None:
-        """Move the rows of all processes' samples towards their new vectors.
+        """Momentum update of the rows of all processes' samples.
 
-        row <- momentum * row + (1 - momentum) * x, normalized if rows are
-        unit vectors; a sample that
-        occurs several times in the global batch moves towards the mean of its
-        vectors. Call it after ``backward``.
+        row <- momentum * row + (1 - momentum) * x, L2-normalized with
+        ``unit_rows``. If a sample occurs several times in the global batch, x
+        is the mean of its vectors. Call it after ``backward``.
 
         Args:
             sample_idx: (N,) indices in the training dataset.
-            x: (N, dim) their new vectors.
+            x: (N, dim) the new vectors.
         """
         self.require_length()
         sample_idx = concat_all_gather(sample_idx)
         x = concat_all_gather(x)
         if self.features.dtype != torch.float64:
             x = x.float()
-        # Twins get the same row: a mean over equal indices, in no order.
+        # An index may occur twice in the global batch: average its vectors,
+        # so the result does not depend on the order.
         same = (sample_idx[:, None] == sample_idx).to(x.dtype)
         x = (same @ x) / same.sum(dim=1, keepdim=True)
         old = self.features[sample_idx].to(x.dtype)
@@ -210,9 +212,10 @@ class InstanceBank(nn.Module):
         self.features[sample_idx] = new.to(self.features.dtype)
 
     def require_indices(self, sample_idx: Tensor) -> None:
-        """Raise if the length is unknown or, on the CPU, too small.
+        """Raise if the length is unknown or an index is out of range.
 
-        A GPU is not asked: the host would wait for it at every step.
+        Indices are checked on the CPU only; on a GPU the check would
+        synchronize the host in every step.
         """
         self.require_length()
         if sample_idx.device.type == 'cpu' and len(sample_idx):

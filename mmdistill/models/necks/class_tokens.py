@@ -8,12 +8,13 @@ from mmdistill.registry import MODELS
 
 @MODELS.register_module()
 class ClassTokensNeck(nn.Module):
-    """Joins the class tokens of several blocks of a ViT to one feature.
+    """Concatenate the class tokens of several ViT blocks into one feature.
 
     Paper: Caron et al., Emerging Properties in Self-Supervised Vision
-    Transformers, ICCV 2021, appendix (linear evaluation): those of the last
-    four blocks for ViT-S; for ViT-B the last one's and the mean patch token.
-    https://github.com/facebookresearch/dino, ``eval_linear.py``.
+    Transformers, ICCV 2021, https://arxiv.org/abs/2104.14294, appendix (linear
+    evaluation): the last four blocks for ViT-S; the last block and its mean
+    patch token for ViT-B, as in ``eval_linear.py`` of
+    https://github.com/facebookresearch/dino.
 
     Args:
         mean_patch: append the mean of the last block's patch tokens.
@@ -22,7 +23,7 @@ class ClassTokensNeck(nn.Module):
         with ``out_type='raw'``; returns a tuple of one (N, B * D), or
         (N, (B + 1) * D) with ``mean_patch``.
     Raises:
-        ValueError: if the backbone gives something else.
+        ValueError: if the backbone returns anything else.
     Config:
         neck=dict(type='ClassTokensNeck')
     """

@@ -7,10 +7,11 @@ from mmdistill.registry import MODELS
 
 @MODELS.register_module()
 class FlattenNeck(nn.Module):
-    """Takes maps as features, pixel by pixel; nothing is pooled.
+    """Flatten maps into features, without pooling.
 
     Paper: Snell et al., Prototypical Networks for Few-shot Learning, NeurIPS
-    2017, section 3: 64 numbers of a 28x28 image, 1600 of an 84x84 one.
+    2017, https://arxiv.org/abs/1703.05175, section 3: 64 features for a 28x28
+    image, 1600 for an 84x84 image.
 
     Shape:
         maps: tuple of (N, C, H, W); returns a tuple of (N, C * H * W).

@@ -1,4 +1,4 @@
-"""Data preprocessors: what happens to a batch on the device."""
+"""Data preprocessors, which process batches on the device."""
 
 from mmdistill.models.preprocessors.batch_augment import (
     BatchAugmentPreprocessor,

@@ -12,23 +12,24 @@ from mmdistill.structures import BatchedSamples
 
 
 class BatchViewsPreprocessor(ClsDataPreprocessor):
-    """Draws views of whole batches on the device, then normalises them.
+    """Augment whole batches into views on the device, then normalize them.
 
-    A subclass says which views. All of testing is ClsDataPreprocessor.
+    Subclasses implement ``views``. In testing it is a ClsDataPreprocessor.
 
-    With ResumeStateHook and `ImageTensorDataset`, what an image draws is a
-    function of (seed, draw, index), whatever the batch, the process or the
-    device; else it comes from the device's default generator.
+    With ResumeStateHook and `ImageTensorDataset`, the random numbers of an
+    image are a function of (seed, draw, index) and independent of batch,
+    process and device. Otherwise they come from the device's default
+    generator.
 
     Args:
-        mean, std: of the pixels, by channel; no normalisation when None.
-        num_views: of each image. One view is handed on as a tensor, several
-            as a list of tensors, which distillers of several views take.
-        num_classes, to_rgb, ...: as ClsDataPreprocessor.
+        mean, std: per channel of the pixels; None for no normalization.
+        num_views: views per image. One view is returned as a tensor, several
+            as a list of tensors, for distillers that compare views.
+        num_classes, to_rgb, ...: as in ClsDataPreprocessor.
     Shape:
-        inputs: (N, C, H, W), uint8 as the dataset gives them.
+        inputs: (N, C, H, W) uint8, from the dataset.
     Raises:
-        ValueError: for no views, or several that would be mixed.
+        ValueError: if num_views < 1, or for batch_augments with several views.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class BatchViewsPreprocessor(ClsDataPreprocessor):
         self._non_blocking = True
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """Draw views (in training) and normalise them on the device."""
+        """Draw views (in training) and normalize them on the device."""
         inputs, samples = data['inputs'], data.get('data_samples')
         if not training:
             return self._prepare(inputs, samples, training)
@@ -71,17 +72,17 @@ class BatchViewsPreprocessor(ClsDataPreprocessor):
     def views(
         self, images: Tensor, seeds: Tensor | None = None
     ) -> Sequence[Tensor]:
-        """``num_views`` views of the images.
+        """Return ``num_views`` views of the images.
 
         Args:
-            seeds: (N,) int64 on the CPU; drawn on the device when None.
+            seeds: (N,) int64 on the CPU; None to draw on the device.
         Shape:
-            images: (N, C, H, W) of any type; returns N rows a view.
+            images: (N, C, H, W) of any dtype; returns N rows per view.
         """
         raise NotImplementedError
 
     def _prepare(self, inputs: Any, samples: Any, training: bool) -> dict:
-        """ClsDataPreprocessor's work, keeping whole batches of samples."""
+        """Run ClsDataPreprocessor, but keep BatchedSamples as they are."""
         batched = isinstance(samples, BatchedSamples)
         if not batched or self.to_onehot or self.batch_augments is not None:
             data = dict(inputs=inputs, data_samples=samples)

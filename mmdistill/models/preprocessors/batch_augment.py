@@ -18,25 +18,26 @@ from mmdistill.registry import MODELS
 
 @MODELS.register_module()
 class BatchAugmentPreprocessor(BatchViewsPreprocessor):
-    """Random crop and flip of whole batches on the device; normalisation.
+    """Random crop and flip of whole batches on the device, and normalization.
 
     In training each image is padded with zeros, cropped back to its size at a
-    random place, and mirrored or not: the distribution of MMPretrain's
-    ``RandomCrop(crop_size=size, padding=crop_padding)`` and
-    ``RandomFlip(flip_prob)``. Everything else, and all of testing, is
+    random position and flipped at random. The distribution is that of
+    MMPretrain's ``RandomCrop(crop_size=size, padding=crop_padding)`` and
+    ``RandomFlip(flip_prob)``. Everything else, and testing as a whole, is
     ClsDataPreprocessor.
 
-    What an image draws depends on its own seed, see `BatchViewsPreprocessor`.
+    The random numbers of an image depend on its own seed, see
+    `BatchViewsPreprocessor`.
 
     Args:
-        mean, std: of the pixels, by channel; no normalisation when None.
+        mean, std: per channel of the pixels; None for no normalization.
         crop_padding: zero pixels added to each side before the crop.
-        flip_prob: probability of a mirror image (left and right swapped).
-        num_views: of each image, each drawn for itself; a list of tensors
-            when more than one, as `CoCoRD` takes.
-        num_classes, to_rgb, ...: as ClsDataPreprocessor.
+        flip_prob: probability of a horizontal flip.
+        num_views: independent views per image; more than one are returned as
+            a list of tensors, as `CoCoRD` expects.
+        num_classes, to_rgb, ...: as in ClsDataPreprocessor.
     Shape:
-        inputs: (N, C, H, W), uint8 as the dataset gives them.
+        inputs: (N, C, H, W) uint8, from the dataset.
     Config:
         data_preprocessor=dict(
             type='BatchAugmentPreprocessor', mean=[...], std=[...])
@@ -63,17 +64,17 @@ class BatchAugmentPreprocessor(BatchViewsPreprocessor):
     def views(
         self, images: Tensor, seeds: Tensor | None = None
     ) -> Sequence[Tensor]:
-        """Every view, all of them drawn and cropped at once."""
+        """All views, drawn and cropped at once."""
         return self.augment(images, seeds).chunk(self.num_views)
 
     def augment(self, images: Tensor, seeds: Tensor | None = None) -> Tensor:
-        """Crop and flip every image at its own place, once a view.
+        """Crop and flip every image independently, once per view.
 
         Args:
-            seeds: (N,) int64 on the CPU; drawn on the device when None.
+            seeds: (N,) int64 on the CPU; None to draw on the device.
         Shape:
-            (N, C, H, W) of any type; (num_views * N, C, H, W), one view after
-            the other, is returned.
+            images: (N, C, H, W) of any dtype; returns (num_views * N, C, H,
+            W), one view after the other.
         """
         places = 2 * self.crop_padding + 1
         shape = self.num_views, len(images)
@@ -94,7 +95,7 @@ class BatchAugmentPreprocessor(BatchViewsPreprocessor):
         return crop_and_flip(images, self.crop_padding, *draws)
 
     def extra_repr(self) -> str:
-        """What ``print`` says of the module."""
+        """The settings shown by ``print``."""
         return (
             f'crop_padding={self.crop_padding}, flip_prob={self.flip_prob}, '
             f'num_views={self.num_views}'
@@ -104,11 +105,11 @@ class BatchAugmentPreprocessor(BatchViewsPreprocessor):
 def crop_and_flip(
     images: Tensor, padding: int, top: Tensor, left: Tensor, flip: Tensor
 ) -> Tensor:
-    """Pad with zeros, crop to the old size, then mirror, each in its way.
+    """Pad with zeros, crop to the old size, then flip, per image.
 
-    A row of a crop is W pixels in a row of the padded batch, and a mirrored
-    one is W pixels in a row of that batch read backwards. So all rows are
-    fetched by one `index_select`, from two copies of the batch.
+    A row of a crop is a run of W pixels of the padded batch, and a flipped row
+    is a run of W pixels of the reversed batch. One `index_select` on both
+    copies therefore gathers all rows.
 
     Shape:
         images: (N, C, H, W); top, left: (N,) int64 from 0 to 2 * padding;
@@ -129,10 +130,10 @@ def crop_and_flip(
 def _rows_of_images(
     n: int, c: int, h: int, width: int, padding: int, device: torch.device
 ) -> Tensor:
-    """Where the rows of each image's first crop start in a padded batch.
+    """Offsets in a padded batch of the rows of each image's top-left crop.
 
     Shape:
-        returns (n, c * h) int64, the same at every step.
+        returns (n, c * h) int64; cached, as it is the same in every step.
     """
     rows = torch.arange(n * c * (h + 2 * padding), device=device) * width
     return rows.view(n, c, -1)[:, :, :h].reshape(n, -1)

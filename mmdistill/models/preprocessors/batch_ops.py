@@ -1,4 +1,4 @@
-"""Augmentations of whole batches, of each image in its own way."""
+"""Augmentations of whole batches with random parameters per image."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch import Tensor
 
 from mmdistill.ops import full_precision
 
-#: How often a box is drawn before the middle of the image is taken.
+#: Attempts to draw a box before falling back to a center crop.
 ATTEMPTS = 10
-#: Numbers that a box needs: areas and ratios, and its place.
+#: Random numbers per box: areas, aspect ratios, and the position.
 BOX_DRAWS = 2 * ATTEMPTS + 2
 
 
@@ -25,13 +25,13 @@ def crop_boxes(
 ) -> Tensor:
     """Random boxes, distributed as MMPretrain's ``RandomResizedCrop``.
 
-    A share of the area and a ratio are drawn up to ten times, until the box
-    fits; if none does, it is the largest one in the middle.
+    Area and aspect ratio are drawn up to ten times, until the box fits into
+    the image; if none does, the box is the largest center crop.
 
     Args:
-        draws: uniform from 0 to 1.
+        draws: uniform random numbers in [0, 1].
         size: height and width of the images.
-        scale: range of the box's share of the area.
+        scale: range of the box's fraction of the area.
         ratio: range of its width over its height, drawn on a log scale.
     Shape:
         draws: (BOX_DRAWS, N); returns (4, N): top, left, height and width in
@@ -45,12 +45,12 @@ def crop_boxes(
     found = fits.any(0)
     first = fits.byte().argmax(0, keepdim=True)
     h, w = h.gather(0, first)[0], w.gather(0, first)[0]
-    # Else as large as the limits of the ratio allow.
+    # Fallback: the largest box that the range of the ratio allows.
     h = h.where(found, min(height, round(width / ratio[0])))
     w = w.where(found, min(width, round(height * ratio[1])))
     place = []
     for draw, free in ((draws[-2], height - h), (draws[-1], width - w)):
-        # float32 may round the product up to the next whole number
+        # In float32 the product may round up to free + 1; clamp it.
         random = (draw * (free + 1)).floor().minimum(free)
         place.append(random.where(found, (free / 2).floor()))
     return torch.stack([*place, h, w])
@@ -59,12 +59,11 @@ def crop_boxes(
 def resized_crops(
     images: Tensor, boxes: Tensor, flip: Tensor, size: int
 ) -> Tensor:
-    """Cut every image to its own box, resize it, and mirror it or not.
+    """Crop every image to its box, resize the crop, and flip it if chosen.
 
-    Bilinear, and without smoothing where a box is made smaller, as
-    MMPretrain's ``RandomResizedCrop`` does it by default (with cv2); a box
-    in a small image is hardly ever larger than its crop. Nothing outside of
-    a box is seen.
+    Resizing is bilinear without antialiasing, as in MMPretrain's
+    ``RandomResizedCrop`` by default (cv2); boxes of small images are rarely
+    larger than the crop. Pixels outside a box have no influence.
 
     Shape:
         images: (N, C, H, W) float; boxes: (4, N); flip: (N,) bool;
@@ -82,7 +81,7 @@ def resized_crops(
 
 
 def _centres(first: Tensor, length: Tensor, size: int, of: int) -> Tensor:
-    """Where a crop's pixels lie in the image, -1 and 1 being its edges.
+    """Pixel centers of a crop in image coordinates, from -1 to 1.
 
     Shape:
         first, length: (N, 1), the box along this axis; returns (N, size).
@@ -100,13 +99,14 @@ def color_jitter(
     saturation: Tensor,
     rgb: bool = True,
 ) -> Tensor:
-    """Multiply brightness, contrast and saturation by each image's factors.
+    """Scale brightness, contrast and saturation by factors per image.
 
-    In this order. Published code shuffles it, but the three commute where
-    nothing leaves 0 to 255. Grey images have no saturation. There is no hue.
+    The order is fixed. Published code shuffles it, but the three operations
+    commute unless values are clipped to [0, 255]. Saturation has no effect on
+    gray images, and the hue is not changed.
 
     Args:
-        rgb: whether the channels are red, green, blue, else the reverse.
+        rgb: True if the channels are in RGB order, False for BGR.
     Shape:
         images: (N, C, H, W) from 0 to 255, C 1 or 3; factors: (N,).
     """
@@ -121,7 +121,7 @@ def color_jitter(
 
 
 def _grey(images: Tensor, rgb: bool) -> Tensor:
-    """Luminance as Pillow defines it (ITU-R 601-2), one channel."""
+    """One channel of luminance as in Pillow (ITU-R 601-2)."""
     if images.shape[1] == 1:
         return images
     channels = images.split(1, dim=1)
@@ -131,16 +131,16 @@ def _grey(images: Tensor, rgb: bool) -> Tensor:
 
 @full_precision
 def gaussian_blur(images: Tensor, sigma: Tensor) -> Tensor:
-    """Blur every image with a Gaussian of its own, renormalised at edges.
+    """Blur every image with its own sigma; kernels renormalize at edges.
 
     Args:
-        sigma: in pixels; below 0.05 a pixel sees itself only.
+        sigma: in pixels; below 0.05 the image is unchanged.
     Shape:
         images: (N, C, S, S); sigma: (N,).
     """
     line = torch.arange(images.shape[-1], device=sigma.device)
     weights = (-(line / sigma[:, None]).square() / 2).exp()
-    # How much of pixel i each pixel j of a row, or of a column, takes.
+    # (N, S, S): the weight of pixel i in the blurred pixel j of a line.
     weights = weights[:, (line[:, None] - line).abs()]
     weights = weights / weights.sum(1, keepdim=True)
     rows = (images.flatten(1, 2) @ weights).view_as(images)
@@ -150,5 +150,5 @@ def gaussian_blur(images: Tensor, sigma: Tensor) -> Tensor:
 
 
 def between(draws: Tensor, low: float, high: float) -> Tensor:
-    """Uniform numbers from 0 to 1, made uniform from low to high."""
+    """Scale uniform random numbers from [0, 1] to [low, high]."""
     return low + draws * (high - low)

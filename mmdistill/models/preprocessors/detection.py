@@ -8,15 +8,15 @@ from mmdistill.registry import MODELS
 
 @MODELS.register_module()
 class DetectionPreprocessor(BaseDataPreprocessor):
-    """Moves images of any sizes to the device, as numbers from 0 to 1.
+    """Move images of different sizes to the device and scale them to [0, 1].
 
-    Bytes travel and become floats there. Samples stay on the CPU, where a
-    model checks them without waiting for a GPU; resizing and normalising are
-    the model's, too.
+    Images are transferred as uint8 and converted on the device. Samples stay
+    on the CPU, so that the model can check them without a GPU sync. The model
+    resizes and normalizes the images itself.
 
     Shape:
-        inputs: a list of (3, H, W) uint8, H and W of each its own; returns
-        the same as float32.
+        inputs: a list of (3, H, W) uint8, with H and W per image; returns the
+        list as float32.
     Raises:
         TypeError: if images are not uint8.
     Config:
@@ -27,7 +27,7 @@ class DetectionPreprocessor(BaseDataPreprocessor):
         super().__init__(non_blocking=True)
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """Move and scale ``inputs``; all else is handed on as it is."""
+        """Move and scale ``inputs``; other entries are passed through."""
         images = list(data['inputs'])
         for image in images:
             if image.dtype != torch.uint8:

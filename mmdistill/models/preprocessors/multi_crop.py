@@ -22,49 +22,55 @@ from mmdistill.models.preprocessors.batch_ops import (
 from mmdistill.ops.crops import CropGroup, check_range, crop_groups
 from mmdistill.registry import MODELS
 
-#: What is done to a view or not, each with a probability, in this order.
+#: Optional operations on a view, each with a probability, in this order.
 CHOICES = 'flip', 'jitter', 'grayscale', 'blur', 'solarize'
-#: Numbers that one view of one image needs. All are always drawn, so that
-#: an option that is switched on leaves the crops as they were.
+#: Random numbers per view and image. All are always drawn, so switching an
+#: option on does not change the crops.
 DRAWS = len(CHOICES) + 4 + BOX_DRAWS
-#: A Gaussian that leaves every pixel as it is.
+#: A sigma so small that the blur leaves the image unchanged.
 NO_BLUR = 0.01
 
 
 @MODELS.register_module()
 class MultiCropPreprocessor(BatchViewsPreprocessor):
-    """Multi-crop of whole batches on the device; normalisation.
+    """Multi-crop of whole batches on the device, and normalization.
 
-    In training a uint8 batch becomes a list of views, the global crops first,
-    with boxes and flips distributed as those of `MultiCrop`, which is for
-    images of any size. Crops of one size are made together. All of testing
-    is ClsDataPreprocessor. What an image draws depends on its own seed, see
-    `BatchViewsPreprocessor`.
+    In training a uint8 batch becomes a list of views, global crops first.
+    Boxes and flips have the distribution of `MultiCrop`, which is the
+    transform for images of different sizes. Crops of one size are processed
+    as one batch. In testing it is a ClsDataPreprocessor. The random numbers of
+    an image depend on its own seed, see `BatchViewsPreprocessor`.
 
-    Every option with a probability takes a number for all crops, or a list
-    of one a crop (DINO and BYOL blur the two global crops differently). Hue
-    is not changed, which would take a conversion of the colours and back.
+    Every option with a probability takes one number for all crops, or a list
+    with one number per crop (DINO and BYOL blur the two global crops
+    differently). The hue is not changed, because that needs a conversion to
+    another color space.
+
+    Paper: Caron et al., Unsupervised Learning of Visual Features by
+    Contrasting Cluster Assignments (SwAV), NeurIPS 2020,
+    https://arxiv.org/abs/2006.09882, section 3.2.
 
     Args:
-        mean, std: of the pixels, by channel; no normalisation when None.
+        mean, std: per channel of the pixels; None for no normalization.
         num_global, num_local, global_size, local_size, global_scale,
-            local_scale, ratio: as of `MultiCrop`, for images of 32 pixels.
-        flip_prob: of a mirror image (left and right swapped).
-        brightness, contrast, saturation: x draws a factor from
-            max(0, 1 - x) to 1 + x; 0 leaves it as it is.
-        jitter_prob: of these three.
-        grayscale_prob: of an image without colours.
-        blur_prob: of a Gaussian blur.
-        blur_sigma: its range, in pixels of the crop.
-        solarize_prob: of inverting the pixels from 128 up.
-        num_classes, to_rgb, ...: as ClsDataPreprocessor; ``to_rgb=True`` says
-            that images are blue, green, red until then.
+            local_scale, ratio: as in `MultiCrop`, with defaults for images of
+            32 pixels.
+        flip_prob: probability of a horizontal flip.
+        brightness, contrast, saturation: jitter strength x; the factor is
+            drawn from [max(0, 1 - x), 1 + x], and 0 turns the jitter off.
+        jitter_prob: probability of the color jitter.
+        grayscale_prob: probability of conversion to gray.
+        blur_prob: probability of a Gaussian blur.
+        blur_sigma: range of its sigma, in pixels of the crop.
+        solarize_prob: probability of inverting the pixels from 128 up.
+        num_classes, to_rgb, ...: as in ClsDataPreprocessor; ``to_rgb=True``
+            means that the input images are in BGR order.
     Shape:
-        inputs: (N, C, H, W) uint8; in training num_global tensors (N, C,
-        global_size, global_size), then num_local of local_size.
+        inputs: (N, C, H, W) uint8; in training returns num_global tensors (N,
+        C, global_size, global_size), then num_local of local_size.
     Raises:
-        ValueError: for crops that `MultiCrop` refuses, local crops larger
-            than the images, or probabilities outside 0 to 1.
+        ValueError: for crops that `MultiCrop` rejects, local crops larger
+            than the images, or probabilities outside [0, 1].
     Config:
         data_preprocessor=dict(
             type='MultiCropPreprocessor', mean=[...], std=[...],
@@ -120,7 +126,7 @@ class MultiCropPreprocessor(BatchViewsPreprocessor):
             name: self._of_every_view(f'{name}_prob', given[name])
             for name in CHOICES
         }
-        #: Which kinds of change happen at all.
+        #: The operations with a probability above 0.
         self.used = {name for name, prob in probs.items() if any(prob)}
         if not any(self.strengths):
             self.used.discard('jitter')
@@ -140,10 +146,10 @@ class MultiCropPreprocessor(BatchViewsPreprocessor):
         return probs
 
     def views(self, images: Tensor, seeds: Tensor | None = None) -> list:
-        """Global crops, then local ones.
+        """The global crops, then the local ones.
 
         Args:
-            seeds: (N,) int64 on the CPU; drawn on the device when None.
+            seeds: (N,) int64 on the CPU; None to draw on the device.
         Shape:
             images: (N, C, H, W) from 0 to 255; returns float crops.
         """
@@ -176,7 +182,7 @@ class MultiCropPreprocessor(BatchViewsPreprocessor):
     def _draw(
         self, size: int, seeds: Tensor | None, device: torch.device
     ) -> Tensor:
-        """Uniform numbers from 0 to 1, (DRAWS, num_views, size)."""
+        """Uniform random numbers in [0, 1): (DRAWS, num_views, size)."""
         count = self.num_views * DRAWS
         if seeds is None:
             draws = torch.rand(count, size, device=device)
@@ -189,7 +195,7 @@ class MultiCropPreprocessor(BatchViewsPreprocessor):
     def _crops(
         self, images: Tensor, group: CropGroup, draws: Tensor, probs: Tensor
     ) -> Tensor:
-        """All crops of one size, view after view.
+        """All crops of one size, one view after the other.
 
         Shape:
             draws: (DRAWS, group.number, N); probs: (len(CHOICES),
@@ -210,11 +216,11 @@ class MultiCropPreprocessor(BatchViewsPreprocessor):
     def _recoloured(
         self, crops: Tensor, chosen: dict[str, Tensor], amounts: Tensor
     ) -> Tensor:
-        """Jitter, grayscale, blur and solarisation, each where chosen.
+        """Apply jitter, grayscale, blur and solarization where chosen.
 
         Shape:
             crops: (M, C, size, size); chosen: (M,) bool each; amounts:
-            (4, M) from 0 to 1, of the three colour factors and the blur.
+            (4, M) in [0, 1], for the three color factors and the sigma.
         """
         *factors, sigma = amounts
         if self.used & {'jitter', 'grayscale'}:
@@ -234,5 +240,5 @@ class MultiCropPreprocessor(BatchViewsPreprocessor):
         return crops
 
     def extra_repr(self) -> str:
-        """What ``print`` says of the module."""
+        """The settings shown by ``print``."""
         return f'{self.crop_groups}, used={sorted(self.used)}'
