@@ -1,6 +1,7 @@
 # What every run shares. A run is reproducible as it stands: the seed is fixed
 # and a resumed run equals one that was never stopped.
 default_scope = 'mmdistill'
+runner_type = 'DistillRunner'
 
 default_hooks = dict(
     runtime_info=dict(type='RuntimeInfoHook'),
