@@ -33,7 +33,7 @@ class SampleKey(int):
 
 
 class KeyedSampler(Sampler):
-    """Yields the indices of another sampler as `SampleKey`.
+    """Yield the indices of another sampler as `SampleKey`.
 
     Args:
         sampler: any sampler. Its ``epoch`` is the draw if it has one; a

@@ -15,7 +15,7 @@ _CLASSES = 10
 
 @DATASETS.register_module()
 class STL10(BaseDataset):
-    """STL-10: 10 classes of 96x96 color images, 5,000 train and 8,000 test.
+    """STL-10: 10 classes of 96x96 color images, 5,000 train, 8,000 test.
 
     It reads the published binary files: ``train_X.bin`` and ``test_X.bin``
     hold the images as (channel, column, row), ``train_y.bin`` and

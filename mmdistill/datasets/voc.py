@@ -134,7 +134,7 @@ class VOCDetection(DetectionDataset):
         )
 
     def extra_repr(self) -> list[str]:
-        """What ``print`` adds to the base class's lines."""
+        """The lines that ``print`` adds to those of the base class."""
         return [f'Image sets: \t{self.image_sets} in {self.data_root!r}']
 
 
@@ -210,7 +210,7 @@ class VOCSegmentation(TransferDataset):
         return height, width
 
     def extra_repr(self) -> list[str]:
-        """What ``print`` adds to the base class's lines."""
+        """The lines that ``print`` adds to those of the base class."""
         return [f'Image set: \t{self.image_set!r}', *super().extra_repr()]
 
 

@@ -10,7 +10,7 @@ from mmdistill.registry import METRICS
 
 @METRICS.register_module()
 class AUC(BaseMetric):
-    """Area under the ROC curve, in percent: one class against the rest.
+    """Area under the ROC curve, one class against the rest, in percent.
 
     It is the mean over classes, or for two classes the AUC of the second
     one's score. scikit-learn computes it.
@@ -30,7 +30,7 @@ class AUC(BaseMetric):
     default_prefix = 'auc'
 
     def process(self, data_batch: Sequence, data_samples: Sequence) -> None:
-        """Keep scores and labels of a batch of predictions."""
+        """Store the scores and labels of a batch of predictions."""
         for sample in data_samples:
             score, label = sample['pred_score'], sample['gt_label']
             self.results.append((score.cpu(), label.cpu().flatten()))

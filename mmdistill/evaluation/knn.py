@@ -77,7 +77,7 @@ def weighted_knn(
 
 
 def check_neighbours(k: Sequence[int], bank_size: int) -> None:
-    """Raise ValueError unless a bank has as many samples as every k."""
+    """Raise ValueError unless every k is from 1 to the size of the bank."""
     if not k or min(k) < 1 or max(k) > bank_size:
         raise ValueError(
             f'k-NN with k={tuple(k)} needs at least one k, each from 1 to the '

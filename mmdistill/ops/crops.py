@@ -73,7 +73,7 @@ def crop_groups(
 def check_range(
     name: str, values: Sequence[float], most: float = float('inf')
 ) -> None:
-    """Raise if values are not (smallest, largest), above 0 and up to most."""
+    """Raise unless values are (smallest, largest) with 0 < both <= most."""
     if len(values) != 2 or not 0 < values[0] <= values[1] <= most:
         raise ValueError(
             f'{name} must be (smallest, largest), above 0'

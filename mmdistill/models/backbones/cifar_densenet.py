@@ -15,11 +15,11 @@ from mmdistill.models.backbones.cifar_backbone import (
 from mmdistill.models.backbones.cifar_resnet import conv3x3
 from mmdistill.registry import MODELS
 
-BOTTLENECK = 4  # the 1x1 convolution gives 4 * growth_rate channels
+BOTTLENECK = 4  # the 1x1 convolution has 4 * growth_rate channels
 
 
 class CIFARDenseLayer(nn.Module):
-    """Appends growth_rate channels to its input."""
+    """Concatenate growth_rate new channels to the input."""
 
     def __init__(
         self, in_channels: int, growth_rate: int, bottleneck: bool

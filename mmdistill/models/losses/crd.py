@@ -71,9 +71,9 @@ class CRDLoss(DistillLoss):
 
     level = 'feature'
     needs = ('sample_idx', 'label')
-    #: How a feature becomes an embedding, built with the two widths.
+    #: Type of the embeddings, built with input and output width.
     embedding: ClassVar[type[nn.Module]] = Embedding
-    #: Whether embeddings, and so the banks' rows, have length 1.
+    #: Whether embeddings, and so the rows of the banks, have length 1.
     unit_rows: ClassVar[bool] = True
 
     def __init__(

@@ -167,7 +167,7 @@ class MCLLoss(PeerLoss):
         return loss
 
     def _anchors(self, bank: int) -> list[int]:
-        """The peers whose embeddings are contrasted with a peer's bank."""
+        """The peers whose embeddings are contrasted with this peer's bank."""
         leader = len(self.banks) - 1
         if self.pattern == 'core' and bank != leader:
             return [leader]
@@ -176,7 +176,7 @@ class MCLLoss(PeerLoss):
     def _against(
         self, anchors: Tensor, rows: Tensor, samples: Tensor
     ) -> Tensor:
-        """The losses of several peers against one bank, summed.
+        """The sum of the losses of several anchor peers against one bank.
 
         Shape:
             anchors: (A, N, E); rows: (n, E); samples: (N, 1 + K).

@@ -90,7 +90,7 @@ def _relative_distances(x: Tensor) -> Tensor:
 
 
 def _angles(x: Tensor) -> Tensor:
-    """Cosine at each sample a between b and c: (N, D) to (N, N, N)."""
+    """Cosine of the angle at a between b and c: (N, D) to (N, N, N)."""
     gram, squared = _centred_gram(x)
     # Identical samples can end up slightly apart; the direction between them
     # is rounding noise, so drop it.

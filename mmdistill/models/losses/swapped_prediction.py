@@ -103,7 +103,7 @@ class SwappedPredictionLoss(DistillLoss):
         codes: Sequence[Tensor],
         pairs: str | None = None,
     ) -> Tensor:
-        """The weighted loss of views whose targets are known.
+        """The weighted loss of views, given their codes.
 
         Args:
             views: the student's scores, full crops first.
