@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-import mmengine
 import numpy as np
 import pytest
 import torch
@@ -469,14 +468,6 @@ def test_online_methods_on_imagenet_have_the_authors_schedule():
         assert cfg.train_dataloader.batch_size == 128
         if 'mcl' in cfg.model.losses:
             assert cfg.model.losses.mcl.temperature == 0.07
-
-
-def test_metafiles_name_their_leaves():
-    root = CONFIGS.parent
-    for path in mmengine.load(root / 'model-index.yml')['Import']:
-        named = {m['Config'] for m in mmengine.load(root / path)['Models']}
-        leaves = (root / path).parent.glob('*.py')
-        assert named == {str(leaf.relative_to(root)) for leaf in leaves}
 
 
 @pytest.mark.parametrize('folder', sorted({Path(p).parts[0] for p in LEAVES}))
