@@ -306,6 +306,38 @@ add(
 )
 
 
+#: Cases that have the name of a leaf that is gone, as recordings do: the leaf
+#: and the options that give its model.
+COCORD = 'cocord/cocord_resnet110_resnet32_cifar100'
+FORMER_LEAVES: dict[str, tuple[str, dict]] = {
+    'kd/kd_sinkhorn_resnet110_resnet20_cifar100': (
+        'kd/kd_resnet110_resnet20_cifar100',
+        {'losses.kd': dict(assignment='sinkhorn', sinkhorn_iterations=3)},
+    ),
+    'protocpc/protocpc_softmax_resnet110_resnet20_cifar100': (
+        'protocpc/protocpc_resnet110_resnet20_cifar100',
+        {'losses.protocpc.assignment': 'softmax'},
+    ),
+    'cocord/cocord_kd_resnet56_resnet20_cifar100': (
+        'cocord/cocord_resnet56_resnet20_cifar100',
+        {'losses.kd': dict(type='KDLoss', temperature=4.0, loss_weight=1.0)},
+    ),
+    'cocord/cocord_slow_slow_resnet110_resnet32_cifar100': (
+        COCORD,
+        dict(contrastive_encoder='slow_student'),
+    ),
+    'cocord/cocord_teacher_none_resnet110_resnet32_cifar100': (
+        COCORD,
+        dict(cognate_encoder=None),
+    ),
+    'cocord/cocord_none_teacher_resnet110_resnet32_cifar100': (
+        COCORD,
+        dict(contrastive_encoder=None, cognate_encoder='teacher'),
+    ),
+    'swav/swav_resnet18_100e_in1k': ('swav/swav_resnet18_200e_in1k', {}),
+}
+
+
 # One case ------------------------------------------------------------------
 def frozen_teacher(model: nn.Module) -> nn.Module | None:
     """The teacher of a model that keeps it out of its submodules."""
@@ -324,7 +356,11 @@ def enter(model: nn.Module, phase: str) -> None:
 
 def leaf_config(leaf: str) -> Config:
     """A leaf with a random teacher."""
+    leaf, options = FORMER_LEAVES.get(leaf, (leaf, {}))
     cfg = Config.fromfile(ROOT / 'configs' / f'{leaf}.py')
+    cfg.merge_from_dict(
+        {f'model.{key}': value for key, value in options.items()}
+    )
     if 'teacher_ckpt' in cfg.model:
         cfg.model.teacher_ckpt = None
     return cfg
