@@ -616,7 +616,11 @@ def differences(
                 yield f'{name} differs {how(value, new[name])}'
             continue
         last = name.rpartition('.')[2]
-        twins = [other for other in sorted(spare) if same(value, new[other])]
+        twins = [
+            other
+            for other in sorted(spare)
+            if same(value.flatten(), new[other].flatten())
+        ]
         if not twins:
             yield f'{name} is gone'
             continue

@@ -13,10 +13,11 @@ from torch import nn
 from mmdistill.checkpoints import CheckpointError, require_finite
 from mmdistill.checkpoints.finite import flattened
 from mmdistill.engine.hooks.momentum_update_hook import MomentumUpdateHook
-from mmdistill.engine.loops import StagedTrainLoop
+from mmdistill.engine.loops import TwoPhaseTrainLoop
 from mmdistill.engine.resume import missing_for_resume, newest_full
 from mmdistill.engine.utils import unwrap
 from mmdistill.models.distillers import BaseDistiller
+from mmdistill.models.losses import Phase
 from mmdistill.models.memories import FeatureQueue
 
 
@@ -34,7 +35,7 @@ def check_run(runner: Runner) -> None:
     _check_uneven(runner, is_distiller)
     if not is_distiller:
         return
-    _check_stages(runner.train_loop, model)
+    _check_phases(runner.train_loop, model)
     _check_queues(model, len(runner.train_dataloader.dataset))
     _check_unused(runner, model)
     _check_copies(runner, model)
@@ -109,18 +110,17 @@ def _check_uneven(runner: Runner, is_distiller: bool) -> None:
     )
 
 
-def _check_stages(loop: BaseLoop, model: BaseDistiller) -> None:
-    staged = [
+def _check_phases(loop: BaseLoop, model: BaseDistiller) -> None:
+    names = [
         name
         for name, loss in model.losses.items()
-        if 1 in getattr(loss, 'stages', ())
+        if Phase.WARMUP in loss.phases
     ]
-    if staged and not isinstance(loop, StagedTrainLoop):
+    if names and not isinstance(loop, TwoPhaseTrainLoop):
         raise ValueError(
-            f'losses {staged} begin with a stage of their own, which '
+            f'losses {names} begin with a warm-up phase, which '
             f'{type(loop).__name__} does not have; set train_cfg=dict('
-            "type='StagedTrainLoop', first_stage_epochs=..., "
-            'max_epochs=...)'
+            "type='TwoPhaseTrainLoop', warmup_epochs=..., max_epochs=...)"
         )
 
 
@@ -137,7 +137,7 @@ def _check_queues(model: nn.Module, num_samples: int) -> None:
 
 def _check_unused(runner: Runner, model: BaseDistiller) -> None:
     """Refuse what DDP would stop at: a classifier that no loss reaches."""
-    levels = {getattr(loss, 'level', None) for loss in model.losses.values()}
+    levels = {loss.level for loss in model.losses.values()}
     scores = getattr(model.student, 'prototypes', model.student)
     if (
         get_world_size() > 1
@@ -176,7 +176,7 @@ def _check_copies(runner: Runner, model: BaseDistiller) -> None:
 
 def _check_batch(loader, model: BaseDistiller) -> None:
     """Refuse batches that are too small for a loss."""
-    least, name = model.min_samples()
+    least, name = model.min_batch()
     last = len(loader.sampler) % (loader.batch_size or 1)
     endless = hasattr(loader.sampler, 'skip')
     short = (

@@ -7,7 +7,8 @@ from mmengine.runner import autocast
 from torch import Tensor, nn
 
 from mmdistill.models import RepresentationReader
-from mmdistill.models.distillers.preprocessor import teacher_images
+from mmdistill.models.distillers import BaseDistiller
+from mmdistill.models.distillers.preprocessor import target_images
 from mmdistill.ops import all_reduce_sum
 from mmdistill.structures import BatchedSamples
 
@@ -48,8 +49,10 @@ def extract_features(
         index, label = _indices_and_labels(batch['data_samples'])
         prepared = model.data_preprocessor(batch, False)
         images = prepared['inputs']
-        if part == 'teacher':
-            images = teacher_images(model.data_preprocessor, batch, prepared)
+        if part != 'student':
+            images = target_images(
+                model.data_preprocessor, batch, prepared, part
+            )
         with autocast(enabled=fp16):
             feature = read(images)
         if features is None:
@@ -90,25 +93,24 @@ def network_of(
     Args:
         model: a distiller, or a classifier or an encoder, which is its own
             'student'.
-        part: 'student', or 'teacher' for a momentum copy that teaches, a
-            network that learns beside the student, or a frozen one, or
-            'slow_student' for a momentum copy beside a teacher (CoCoRD).
+        part: 'student', or the name of a target: 'teacher' for a momentum
+            copy that teaches, a network that learns beside the student, or a
+            frozen one, 'slow_student' for a momentum copy beside a teacher.
         setting: its config key, for errors.
     Raises:
         ValueError: if the model has no such network.
     """
+    is_distiller = isinstance(model, BaseDistiller)
     if part == 'student':
-        return getattr(model, 'student', model)
-    known = part in ('teacher', 'slow_student')
-    network = getattr(model, part, None) if known else None
-    if network is None:
+        return model.student if is_distiller else model
+    if not is_distiller or part not in model.targets:
         raise ValueError(
             f'{setting}={part!r} is no part of {type(model).__name__}; it is '
-            "'student', or 'teacher' or 'slow_student' of a distiller that "
-            f"has one. Set {setting}='student', or take the config of the "
+            "'student', or a target of a distiller that has one, such as "
+            f"'teacher'. Set {setting}='student', or take the config of the "
             "distiller's training, with one of its full checkpoints"
         )
-    return network
+    return model.targets[part].model
 
 
 def feature_reader(
@@ -128,8 +130,8 @@ def feature_reader(
             there, or does not fit.
     """
     reader = RepresentationReader(network_of(model, part))
-    if part == 'teacher' and hasattr(model, 'prepare_teacher'):
-        model.prepare_teacher()
+    if part != 'student':
+        model.targets[part].prepare()
 
     def read(images: Tensor) -> Tensor:
         feature = reader(images).feature

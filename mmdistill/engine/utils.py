@@ -7,6 +7,8 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import nn
 from torch.optim import Optimizer
 
+from mmdistill.models.distillers import BaseDistiller, Target
+
 
 def unwrap(model: nn.Module) -> nn.Module:
     """The model inside a distributed wrapper."""
@@ -16,6 +18,11 @@ def unwrap(model: nn.Module) -> nn.Module:
 def resumed(runner) -> bool:
     """Whether the run goes on from a checkpoint that was there."""
     return runner._resume and runner._has_loaded
+
+
+def frozen_targets(model: nn.Module) -> dict[str, Target]:
+    """The frozen teachers of a model by name; none if it is no distiller."""
+    return model.frozen_targets if isinstance(model, BaseDistiller) else {}
 
 
 def optimizers(wrapper: OptimWrapper | OptimWrapperDict) -> list[Optimizer]:

@@ -9,6 +9,7 @@ from mmdistill.ops.distributed import (
     world_size,
 )
 from mmdistill.ops.gradient_reversal import reverse_gradient
+from mmdistill.ops.labeled import labeled_count, labeled_mean
 from mmdistill.ops.normalize import l2_normalize
 from mmdistill.ops.precision import full_precision
 from mmdistill.ops.prototypes import prototype_scores
@@ -22,6 +23,8 @@ __all__ = [
     'concat_all_gather',
     'full_precision',
     'l2_normalize',
+    'labeled_count',
+    'labeled_mean',
     'norm_bound',
     'orthonormal',
     'prototype_scores',

@@ -6,7 +6,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import TestLoop, ValLoop
 
 from mmdistill.checkpoints import classes_of, names_of
-from mmdistill.engine.utils import unwrap
+from mmdistill.engine.utils import frozen_targets, unwrap
+from mmdistill.models.distillers import BaseDistiller, Target
 from mmdistill.registry import HOOKS
 
 _SHOWN = 8  # names that a message lists
@@ -40,19 +41,19 @@ class ClassNamesHook(Hook):
     @staticmethod
     def _check_teacher(runner, train: tuple[str, ...] | None) -> None:
         model = unwrap(runner.model)
-        teacher = getattr(model, 'teacher_classes', None)
-        if teacher is None or train is None or teacher == train:
-            return
-        losses = getattr(model, 'losses', {})
-        names = [
-            name
-            for name in getattr(model, '_taught', losses)
-            if getattr(losses[name], 'level', None) == 'logits'
-        ]
+        for target in frozen_targets(model).values():
+            if target.classes not in (None, train) and train is not None:
+                ClassNamesHook._refuse(runner, model, target, train)
+
+    @staticmethod
+    def _refuse(
+        runner, model: BaseDistiller, target: Target, train: tuple[str, ...]
+    ) -> None:
+        names = model.losses_on_scores_of(target.name)
         said = (
-            f'the classes of model.teacher_ckpt ({model.teacher_ckpt!r}) are '
+            f'the classes of {target.setting_ckpt} ({target.ckpt!r}) are '
             f'not those of train_dataloader.dataset: '
-            f'{_difference(teacher, train)}'
+            f'{_difference(target.classes, train)}'
         )
         if names:
             raise ValueError(

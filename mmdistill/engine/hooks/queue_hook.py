@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from mmengine.dataset import DefaultSampler
 from mmengine.hooks import Hook
+from torch import nn
 from torch.utils.data import DataLoader
 
 from mmdistill.datasets.sample_stream import seeded
 from mmdistill.engine.utils import resumed, unwrap
+from mmdistill.models.memories import FeatureQueue
 from mmdistill.ops import rank
 from mmdistill.registry import HOOKS
 
@@ -37,11 +39,11 @@ class QueueHook(Hook):
 
     def before_train(self, runner) -> None:
         model = unwrap(runner.model)
-        queues = getattr(model, 'memories', {})
+        queues = _queues(model)
         if not queues:
             raise ValueError(
-                'QueueHook found no queue in model.memories; '
-                'remove it from custom_hooks'
+                f'QueueHook found no FeatureQueue in {type(model).__name__}; '
+                'set default_hooks.queue=None'
             )
         if self.start_epoch and hasattr(
             runner.train_loop, 'dataloader_iterator'
@@ -57,8 +59,8 @@ class QueueHook(Hook):
         for name, queue in queues.items():
             if self.prefill > queue.size:
                 raise ValueError(
-                    f'QueueHook(prefill={self.prefill}) exceeds '
-                    f'model.memories.{name}.size={queue.size}'
+                    f'QueueHook(prefill={self.prefill}) exceeds the size '
+                    f'{queue.size} of the queue model.{name}'
                 )
         with seeded(runner.seed, *filter(None, [rank()])):
             for batch in self._batches(runner):
@@ -67,9 +69,9 @@ class QueueHook(Hook):
                     break
 
     def before_train_epoch(self, runner) -> None:
-        self._switch(unwrap(runner.model).memories, runner.epoch)
+        self._switch(_queues(unwrap(runner.model)), runner.epoch)
 
-    def _switch(self, queues, epoch: int) -> None:
+    def _switch(self, queues: dict[str, FeatureQueue], epoch: int) -> None:
         for queue in queues.values():
             queue.enabled = epoch >= self.start_epoch
 
@@ -84,3 +86,12 @@ class QueueHook(Hook):
             num_workers=0,
             collate_fn=loader.collate_fn,
         )
+
+
+def _queues(model: nn.Module) -> dict[str, FeatureQueue]:
+    """Every queue of a model's losses, by its path."""
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, FeatureQueue)
+    }

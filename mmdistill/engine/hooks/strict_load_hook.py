@@ -90,12 +90,13 @@ def _check_part(
             )
         load_strictly(model.get_submodule(part), state, name, advice)
         return
-    model.prepare_teacher()
-    trained_with = checkpoint.get('meta', {}).get('teacher_sha256')
-    if trained_with not in (None, model.teacher_fingerprint()):
+    target = model.targets[part]
+    target.prepare()
+    trained_with = checkpoint.get('meta', {}).get(f'{part}_sha256')
+    if trained_with not in (None, target.fingerprint()):
         raise CheckpointError(
-            f'{name} was trained with another teacher (the SHA-256 of its '
-            f'weights was {trained_with[:12]}…) than model.teacher_ckpt='
-            f'{model.teacher_ckpt!r}, which test_cfg.part={part!r} measures; '
-            'set model.teacher_ckpt to the file of the training'
+            f'{name} was trained with another {part} (the SHA-256 of its '
+            f'weights was {trained_with[:12]}…) than {target.setting_ckpt}='
+            f'{target.ckpt!r}, which test_cfg.part={part!r} measures; '
+            f'set {target.setting_ckpt} to the file of the training'
         )

@@ -3,7 +3,8 @@ from __future__ import annotations
 from mmengine.hooks import Hook
 
 from mmdistill.datasets.transforms import PackPairInputs
-from mmdistill.engine.utils import unwrap
+from mmdistill.engine.utils import frozen_targets, unwrap
+from mmdistill.models.distillers import BaseDistiller, Target
 from mmdistill.registry import HOOKS
 
 
@@ -12,7 +13,8 @@ class TeacherCheckHook(Hook):
     """Evaluates the frozen teacher on the validation set before training.
 
     A teacher that was loaded or preprocessed wrongly costs hours before it is
-    noticed; this costs one pass. The metrics are logged as ``teacher/...``.
+    noticed; this costs one pass. The metrics are logged as ``teacher/...``,
+    or under the name of each of several teachers.
     A model without a frozen teacher is left alone unless an accuracy is asked
     for, and so is one whose teacher sees images that validation lacks
     (`PackPairInputs` in the training pipeline alone).
@@ -36,14 +38,14 @@ class TeacherCheckHook(Hook):
 
     def before_train(self, runner) -> None:
         model = unwrap(runner.model)
-        teacher = getattr(model, 'teacher', None)
-        if teacher is None or not hasattr(model, 'predict_teacher'):
+        teachers = frozen_targets(model)
+        if not teachers:
             if self.min_accuracy is None:
                 return
             raise ValueError(
                 f'TeacherCheckHook needs a frozen teacher, which '
                 f'{type(model).__name__} does not have; remove it from '
-                'custom_hooks'
+                'default_hooks'
             )
         loop = runner.val_loop
         if loop is None:
@@ -63,19 +65,25 @@ class TeacherCheckHook(Hook):
                 'PackPairInputs, as that of train_dataloader',
             )
             return
+        for name in teachers:
+            self._check(runner, model, name)
+
+    def _check(self, runner, model: BaseDistiller, teacher: str) -> None:
+        loop = runner.val_loop
         for batch in loop.dataloader:
             loop.evaluator.process(
-                data_samples=model.predict_teacher(batch), data_batch=batch
+                data_samples=model.predict_target(teacher, batch),
+                data_batch=batch,
             )
         metrics = loop.evaluator.evaluate(len(loop.dataloader.dataset))
-        metrics = {f'teacher/{name}': v for name, v in metrics.items()}
+        metrics = {f'{teacher}/{name}': v for name, v in metrics.items()}
         runner.logger.info(
             '  '.join(
                 f'{name}: {value:.4f}' for name, value in metrics.items()
             )
         )
         runner.visualizer.add_scalars(metrics, step=runner.iter)
-        self._require(metrics, model.teacher_ckpt)
+        self._require(metrics, model.targets[teacher])
 
     def _cannot(self, runner, why: str, remedy: str) -> None:
         if self.min_accuracy is not None:
@@ -85,10 +93,10 @@ class TeacherCheckHook(Hook):
             )
         runner.logger.warning(f'{why}: the teacher was not checked')
 
-    def _require(self, metrics: dict[str, float], ckpt: str | None) -> None:
+    def _require(self, metrics: dict[str, float], target: Target) -> None:
         if self.min_accuracy is None:
             return
-        accuracy = metrics.get(f'teacher/{self.metric}')
+        accuracy = metrics.get(f'{target.name}/{self.metric}')
         if accuracy is None:
             raise ValueError(
                 f'TeacherCheckHook.min_accuracy needs the metric '
@@ -97,10 +105,10 @@ class TeacherCheckHook(Hook):
             )
         if accuracy < self.min_accuracy:
             raise RuntimeError(
-                f'the teacher reaches {accuracy:.2f} % on the validation set, '
-                f'below min_accuracy={self.min_accuracy}; check '
-                f'model.teacher_ckpt ({ckpt!r}), its classes and '
-                'model.teacher_preprocessor, or lower '
+                f'the {target.name} reaches {accuracy:.2f} % on the '
+                f'validation set, below min_accuracy={self.min_accuracy}; '
+                f'check {target.setting_ckpt} ({target.ckpt!r}), its classes '
+                'and its preprocessor (model.teacher_preprocessor), or lower '
                 'TeacherCheckHook.min_accuracy'
             )
 

@@ -5,7 +5,10 @@ from mmdistill.engine.loops.episode_loop import (
     EpisodeValLoop,
 )
 from mmdistill.engine.loops.knn_loop import KNNTestLoop, KNNValLoop
-from mmdistill.engine.loops.staged_train_loop import StagedTrainLoop
+from mmdistill.engine.loops.two_phase_train_loop import (
+    StagedTrainLoop,
+    TwoPhaseTrainLoop,
+)
 
 __all__ = [
     'EpisodeTestLoop',
@@ -13,4 +16,5 @@ __all__ = [
     'KNNTestLoop',
     'KNNValLoop',
     'StagedTrainLoop',
+    'TwoPhaseTrainLoop',
 ]

@@ -2,21 +2,22 @@ from __future__ import annotations
 
 import copy
 import inspect
-import logging
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from mmengine.logging import print_log
 from mmengine.model import BaseModel
 from mmengine.runner import FlexibleRunner, Runner
-from mmpretrain.models.heads import ClsHead
 from torch import Tensor, nn
 
 from mmdistill.checkpoints import load_strictly
-from mmdistill.models.memories import InstanceBank
-from mmdistill.ops import all_reduce_sum, world_size
+from mmdistill.models.distillers.first_edition import rename_keys
+from mmdistill.models.distillers.preprocessor import target_images
+from mmdistill.models.distillers.target import Target
+from mmdistill.models.distillers.task import check_task_head, task_loss
+from mmdistill.models.losses.base import DistillLoss
+from mmdistill.models.representation import Representation
 from mmdistill.registry import MODELS
 from mmdistill.structures import BatchedSamples
 
@@ -32,10 +33,19 @@ class BaseDistiller(BaseModel):
     ``forward(mode='predict' | 'tensor')`` is the student's own. A state dict
     without ``student.`` keys is taken for an exported student.
 
+    A frozen target is an attribute, but no submodule: optimizer,
+    ``state_dict``, ``train``, ``init_weights`` and DDP never see it. It
+    follows the student's device.
+
     Args:
         student: config of an MMPretrain classifier, or a built one.
         data_preprocessor: of the images; the student's when None.
-        init_cfg: MMEngine's initialisation config.
+        task_weight: factor on the student's own loss; 0 leaves it out, and
+            labels then are not needed.
+        init_cfg: MMEngine's initialization config.
+    Raises:
+        ValueError: if the student's head cannot be taught, or would log an
+            accuracy without being taught.
     """
 
     #: Submodules that a `MomentumUpdateHook` should move.
@@ -50,6 +60,7 @@ class BaseDistiller(BaseModel):
         self,
         student: dict | nn.Module,
         data_preprocessor: dict | nn.Module | None = None,
+        task_weight: float = 0.0,
         init_cfg: dict | None = None,
     ) -> None:
         if isinstance(student, dict):
@@ -57,7 +68,7 @@ class BaseDistiller(BaseModel):
             data_preprocessor = data_preprocessor or student.get(
                 'data_preprocessor'
             )
-        super().__init__(_preprocessor(data_preprocessor), init_cfg)
+        super().__init__(build_preprocessor(data_preprocessor), init_cfg)
         #: The student as a model of its own; None if it was given built.
         self.student_cfg = None
         if isinstance(student, dict):
@@ -66,14 +77,81 @@ class BaseDistiller(BaseModel):
             elif data_preprocessor is not None:
                 student.pop('data_preprocessor', None)  # the given one counts
             self.student_cfg = copy.deepcopy(student)
-        self.student = _build(student)
+        self.student = build_model(student)
+        #: What the student is compared with, by name.
+        self.targets: dict[str, Target] = {}
         self.losses = nn.ModuleDict()
+        self.task_weight = task_weight
+        if task_weight:
+            check_task_head(self.student)
+        elif getattr(getattr(self.student, 'head', None), 'cal_acc', False):
+            raise ValueError(
+                'model.student.head.cal_acc=True logs accuracy with the task '
+                'loss, which model.task_weight=0 leaves out; set cal_acc=False'
+            )
         self._diagnostics: dict[str, Tensor] = {}
         self._runner_is_known = False
-        # Once a label was seen, a batch without any is an unlabelled one.
-        self._labelled = False
+        # True after the first labeled batch: from then on a batch without
+        # labels counts as unlabeled (-1) instead of raising.
+        self._labeled = False
         self._register_load_state_dict_pre_hook(self._check_student_keys)
 
+    def add_target(self, target: Target) -> Target:
+        """Have one more model that the student is compared with.
+
+        Raises:
+            ValueError: if there is another of this name, or the name is an
+                attribute's.
+        """
+        taken = target.name in self.targets
+        if taken or hasattr(self, target.name):
+            what = 'another target' if taken else 'a part of the distiller'
+            raise ValueError(
+                f'{target.setting} cannot be called {target.name!r}, as '
+                f'{what} is; choose another name'
+            )
+        self.targets[target.name] = target
+        if target.is_frozen:
+            # Assign via __dict__ so that it is not a submodule.
+            self.__dict__[target.name] = target.model
+        else:
+            setattr(self, target.name, target.model)
+        return target
+
+    def put_losses_last(self) -> None:
+        """Let the parameters of losses come after all that there are now.
+
+        Optimizers know parameters by their order, so that a run resumes only
+        if it stays.
+        """
+        losses = self.losses
+        del self.losses
+        self.losses = losses
+
+    @property
+    def frozen_targets(self) -> dict[str, Target]:
+        """The targets that stay as their files have them, by name."""
+        return {k: t for k, t in self.targets.items() if t.is_frozen}
+
+    def _apply(self, fn: Callable, *args: Any, **kwargs: Any) -> nn.Module:
+        super()._apply(fn, *args, **kwargs)
+        for target in self.frozen_targets.values():
+            target.model._apply(fn)
+        return self
+
+    def init_weights(self) -> None:
+        """Initialize what learns; from here on frozen targets must be there.
+
+        Raises:
+            FileNotFoundError, CheckpointError: if a target's file is missing
+                or does not fit.
+        """
+        for target in self.frozen_targets.values():
+            target.prepare()
+            target.warn_if_random()
+        super().init_weights()
+
+    # One step ---------------------------------------------------------------
     def forward(
         self,
         inputs: Tensor,
@@ -165,11 +243,26 @@ class BaseDistiller(BaseModel):
                 self.log(f'{name}/{key}', diagnostic)
         return value['loss']
 
+    def task_loss(
+        self,
+        seen: Representation,
+        data_samples: Sequence,
+        fields: Mapping[str, Tensor],
+    ) -> Tensor:
+        """The student's own loss, unweighted; see `task.task_loss`.
+
+        Args:
+            seen: a representation of the student, or of a peer.
+            data_samples, fields: of the batch.
+        """
+        return task_loss(
+            self.student, seen, data_samples, fields.get('label'), self.log
+        )
+
     def extract_feat(self, inputs: Tensor, **kwargs: Any) -> Any:
         """The student's features, as ``ImageClassifier.extract_feat``."""
         return self.student.extract_feat(inputs, **kwargs)
 
-    # What a batch says ------------------------------------------------------
     def batch_fields(
         self, data_samples: Sequence, device: torch.device
     ) -> dict[str, Tensor]:
@@ -183,7 +276,7 @@ class BaseDistiller(BaseModel):
         fields = {}
         samples = data_samples or ()
         if any('gt_label' in sample for sample in samples):
-            self._labelled = True
+            self._labeled = True
             fields['label'] = torch.cat(
                 [
                     sample.gt_label
@@ -192,126 +285,39 @@ class BaseDistiller(BaseModel):
                     for sample in samples
                 ]
             ).to(device)
-        elif samples and self._labelled:
+        elif samples and self._labeled:
             fields['label'] = torch.full((len(samples),), -1, device=device)
         if samples and all('sample_idx' in sample for sample in samples):
             index = torch.tensor([sample.sample_idx for sample in samples])
             fields['sample_idx'] = index.to(device, non_blocking=True)
         return fields
 
-    def task_loss(
-        self,
-        logits: Tensor | None,
-        data_samples: Sequence,
-        label: Tensor | None,
-        feature: Tensor | None = None,
-    ) -> Tensor:
-        """What the student would learn alone: its head's own loss.
-
-        It is the mean over labelled rows (0 for none). With several processes
-        it is their joined batch's mean once DDP has averaged the gradients.
-
-        A student of few-shot episodes (`PrototypicalNetwork`) learns from its
-        feature, too, or without a head from nothing else.
-        """
-        if label is None:
-            raise ValueError(
-                'the task loss needs labels but no sample of this batch has '
-                'one; use a labelled dataset or set model.task_weight=0'
-            )
-        episode_loss = getattr(self.student, 'episode_loss', None)
-        if episode_loss is None:
-            return self._head_loss(logits, data_samples, label)
-        loss = episode_loss(feature, label)
-        if logits is not None:
-            loss = loss + self._head_loss(logits, data_samples, label)
-        return loss
-
-    def _head_loss(
-        self, logits: Tensor, data_samples: Sequence, label: Tensor
-    ) -> Tensor:
-        head = self.student.head
-        known = (label >= 0).float()
-        count = all_reduce_sum(known.sum()) / world_size()
-        if data_samples[0].get('gt_score', None) is not None:
-            target = torch.stack([s.gt_score for s in data_samples])
-            if head.cal_acc:
-                raise ValueError(
-                    'model.student.head.cal_acc=True needs one class an '
-                    'image, which MixUp and CutMix mix; set cal_acc=False, or '
-                    'leave batch_augments and to_onehot out of '
-                    'data_preprocessor'
-                )
-        else:
-            target = label.clamp(min=0)
-            if head.cal_acc:
-                self._log_accuracy(head.topk, logits, label)
-        return head.loss_module(
-            logits.float(),
-            target,
-            weight=known.float(),
-            avg_factor=count.clamp(min=1 / world_size()).float(),
-        )
-
-    @torch.no_grad()
-    def _log_accuracy(
-        self, topk: Sequence[int], logits: Tensor, label: Tensor
-    ) -> None:
-        """Log ``accuracy_top-k`` in percent, as a head with ``cal_acc`` does.
-
-        It is of the labelled rows (0 for none). MMPretrain's calls a score
-        that is not positive wrong, logits or not; here the order alone counts.
-        """
-        hits = logits.topk(max(topk)).indices == label[:, None]
-        known = (label >= 0).sum().clamp(min=1)
-        for k in topk:
-            self.log(f'accuracy_top-{k}', 100 * hits[:, :k].sum() / known)
-
-    def check_task_head(self) -> None:
-        """Raise if the student's head cannot be taught here.
+    def required(
+        self, name: str, loss: DistillLoss, fields: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """What a loss requires of a batch.
 
         Raises:
-            ValueError: if it keeps its loss to itself, or is to log a top-k
-                accuracy of more classes than it has.
+            ValueError: if the batch does not have it.
         """
-        head = getattr(self.student, 'head', None)
-        if head is None and hasattr(self.student, 'episode_loss'):
-            return
-        if not isinstance(head, ClsHead) or (
-            type(head)._get_loss is not ClsHead._get_loss
-        ):
+        missing = [key for key in loss.requires if key not in fields]
+        if missing:
             raise ValueError(
-                'the task loss is taken on the class scores that the losses '
-                'see, so model.student.head must be a ClsHead with a '
-                f'loss_module, got {type(head).__name__}; use another head '
-                'or set model.task_weight=0'
+                f'losses.{name} ({type(loss).__name__}) requires {missing}, '
+                'which no sample of this batch has; use a dataset that gives '
+                'it and PackInputs with it among its meta_keys'
             )
-        classes = getattr(head, 'num_classes', None) or max(head.topk)
-        if head.cal_acc and max(head.topk) > classes:
-            raise ValueError(
-                f'model.student.head.topk={head.topk} asks for more classes '
-                f'than there are, {classes}; lower it'
-            )
+        return {key: fields[key] for key in loss.requires}
 
-    # What surrounds training ------------------------------------------------
+    # The run ----------------------------------------------------------------
     def needs_labels(self) -> bool:
         """Whether any loss looks at the labels of the training set."""
-        return any(
-            'label' in getattr(loss, 'needs', ())
-            for loss in self.losses.values()
-        )
-
-    def checkpoint_meta(self) -> dict[str, Any]:
-        """What a full checkpoint's ``meta`` tells of this run's model."""
-        return {}
-
-    def check_meta(self, meta: dict) -> None:
-        """Raise ValueError if a run of another model wrote a checkpoint."""
+        return any('label' in loss.requires for loss in self.losses.values())
 
     def set_training_set(
         self, num_samples: int, labels: Tensor | None
     ) -> None:
-        """Tell the banks the training dataset's length and labels.
+        """Tell the losses the training dataset's length and labels.
 
         `DistillRunner` calls it.
 
@@ -322,41 +328,53 @@ class BaseDistiller(BaseModel):
             ValueError: if a loss needs labels and there are none.
         """
         self._runner_is_known = True
-        self._labelled = labels is not None and bool(labels.ge(0).any())
+        self._labeled = labels is not None and bool(labels.ge(0).any())
         for name, loss in self.losses.items():
-            banks = [m for m in loss.modules() if isinstance(m, InstanceBank)]
-            if (
-                'label' in getattr(loss, 'needs', ())
-                and (banks or labels is not None)
-                and (labels is None or not labels.ge(0).any())
-            ):
-                raise ValueError(
-                    f'losses.{name} ({type(loss).__name__}) needs labels, but '
-                    'train_dataloader.dataset gives none; use a labelled '
-                    'dataset, or an option of the loss that does without '
-                    '(exclude_class=False)'
-                )
-            for bank in banks:
-                bank.learn(num_samples, labels)
-            wanted = getattr(loss, 'num_negatives', 0)
-            if banks and wanted > banks[0].fewest_negatives:
-                print_log(
-                    f'losses.{name}.num_negatives={wanted}, but some sample '
-                    f'has only {banks[0].fewest_negatives} negatives: they '
-                    'are drawn with replacement, many of them several times',
-                    logger='current',
-                    level=logging.WARNING,
-                )
+            try:
+                loss.set_training_set(num_samples, labels)
+            except ValueError as error:
+                kind = type(loss).__name__
+                raise ValueError(f'losses.{name} ({kind}) {error}') from error
 
-    def min_samples(self) -> tuple[int, str]:
+    def losses_on_scores_of(self, target: str) -> list[str]:
+        """Names of the losses that compare a target's class scores."""
+        return []
+
+    @torch.no_grad()
+    def predict_target(self, name: str, data: dict) -> list:
+        """A target's predictions for a batch of the dataloader."""
+        prepared = self.data_preprocessor(data, False)
+        images = target_images(self.data_preprocessor, data, prepared, name)
+        samples = prepared['data_samples']
+        return self.targets[name].model(images, samples, mode='predict')
+
+    def min_batch(self) -> tuple[int, str]:
         """The smallest batch that every loss takes, and the loss it is for."""
         return max(
-            (
-                (getattr(loss, 'min_samples', 1), name)
-                for name, loss in self.losses.items()
-            ),
+            ((loss.min_batch, name) for name, loss in self.losses.items()),
             default=(1, ''),
         )
+
+    def checkpoint_meta(self) -> dict[str, Any]:
+        """What ``meta`` of a full checkpoint tells of this run's targets."""
+        hashes = {k: t.fingerprint() for k, t in self.frozen_targets.items()}
+        meta = {f'{name}_sha256': value for name, value in hashes.items()}
+        return {'teacher_sha256': None, **meta}
+
+    def check_meta(self, meta: Mapping[str, Any]) -> None:
+        """Raise ValueError if a run had other frozen targets.
+
+        Args:
+            meta: of a checkpoint of that run.
+        """
+        for name, target in self.frozen_targets.items():
+            before = meta.get(f'{name}_sha256')
+            if before not in (None, target.fingerprint()):
+                raise ValueError(
+                    f'this run was started with another {name} (the SHA-256 '
+                    f'of its weights was {before[:12]}…); resume with the '
+                    f'same {target.setting_ckpt}, or start anew with load_from'
+                )
 
     def _check_student_keys(self, state_dict: dict, prefix: str, *_) -> None:
         """Take exported students; refuse to leave a student tensor random."""
@@ -370,6 +388,7 @@ class BaseDistiller(BaseModel):
             for key, value in self.state_dict().items():
                 if not key.startswith('student.'):
                     state_dict[prefix + key] = value
+        rename_keys(self, state_dict, prefix)
         load_strictly(
             self.student,
             {
@@ -381,6 +400,23 @@ class BaseDistiller(BaseModel):
             'Give the config that the checkpoint was trained with, or the '
             'checkpoint of this config.',
         )
+
+
+def build_preprocessor(cfg: dict | nn.Module | None) -> nn.Module:
+    """A data preprocessor, MMPretrain's unless its type says otherwise."""
+    if isinstance(cfg, nn.Module):
+        return cfg
+    return MODELS.build({'type': 'ClsDataPreprocessor', **(cfg or {})})
+
+
+def build_model(model: dict | nn.Module) -> nn.Module:
+    """A network from its config; a built one is returned as it is."""
+    return model if isinstance(model, nn.Module) else MODELS.build(model)
+
+
+def as_list(views: Tensor | Sequence[Tensor]) -> list[Tensor]:
+    """The views of a batch; a tensor is one view."""
+    return [views] if isinstance(views, Tensor) else list(views)
 
 
 def _refuse_other_runners() -> None:
@@ -399,13 +435,3 @@ def _refuse_other_runners() -> None:
                 'mmdistill.engine.runner'
             )
         frame = frame.f_back
-
-
-def _preprocessor(cfg: dict | nn.Module | None) -> nn.Module:
-    if isinstance(cfg, nn.Module):
-        return cfg
-    return MODELS.build({'type': 'ClsDataPreprocessor', **(cfg or {})})
-
-
-def _build(model: dict | nn.Module) -> nn.Module:
-    return model if isinstance(model, nn.Module) else MODELS.build(model)

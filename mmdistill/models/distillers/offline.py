@@ -1,41 +1,48 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmdistill.models.distillers.base import _preprocessor
-from mmdistill.models.distillers.pair import PairDistiller
-from mmdistill.models.distillers.teacher import FrozenTeacher
-from mmdistill.models.distillers.wiring import Side, remembers_student
-from mmdistill.models.representation import RepresentationReader
+from mmdistill.models.distillers.base import build_model, build_preprocessor
+from mmdistill.models.distillers.comparing import ComparingDistiller
+from mmdistill.models.distillers.first_edition import own_memories
+from mmdistill.models.distillers.target import Role, Target, teacher_entries
+from mmdistill.models.losses.base import DistillLoss, Phase
 from mmdistill.registry import MODELS
 
 
 @MODELS.register_module()
-class OfflineDistiller(FrozenTeacher, PairDistiller):
-    """A student learns from a frozen teacher by any mixture of losses.
+class OfflineDistiller(ComparingDistiller):
+    """A student learns from frozen teachers by any mixture of losses.
 
     total = task_weight * task + sum of the losses; each is logged under its
     name. Every loss sees both models' representations of the same images, in
-    float32, from one forward pass a model and size of view; the teacher sees
-    global views only (see `PairDistiller`). Samples labelled -1 count for
+    float32, from one forward pass a model and size of view; teachers see
+    global views only (see `ComparingDistiller`). Samples labeled -1 count for
     every loss but the task's.
 
-    The teacher is not a submodule, see `FrozenTeacher`.
+    Teachers are not submodules, see `BaseDistiller`.
 
     Args:
-        student, teacher: MMPretrain classifiers or `SelfSupervisedEncoder`,
-            as configs.
+        student: MMPretrain classifier or `SelfSupervisedEncoder`, as a config.
+        teacher: the same; the short form of ``teachers`` for one teacher.
         losses: name to loss config; widths are filled in.
         teacher_ckpt: the teacher's weights. Needed for training only: a file
             that is not there is an error when training starts.
+        teachers: name to ``dict(model=..., ckpt=..., preprocessor=...,
+            input_size=...)``, of which ``model`` alone must be there. A loss
+            says which it takes: ``target='name'``.
+        slow_student: have a momentum copy of the student as a further target,
+            which a `MomentumUpdateHook` moves and losses name
+            'slow_student'. It sees all views; its batch norms take the
+            batch's statistics, its dropout is off.
         task_weight: factor on the student's own loss; 0 leaves it out, and
             labels then are not needed. With it, a head with ``cal_acc=True``
-            logs its accuracy on the labelled training images, in percent.
-        memories: name to memory config, for losses that need one.
+            logs its accuracy on the labeled training images, in percent.
         data_preprocessor: of the images; the student's when None.
         teacher_preprocessor: of the teacher's images; shared when None. With
             one, the pipeline may give the teacher images of its own
@@ -44,19 +51,16 @@ class OfflineDistiller(FrozenTeacher, PairDistiller):
             prototypes; 'new' with a copy of the student's,
             ``teacher_prototypes``, which `MomentumUpdateHook` with momentum 0
             renews at every step (ProtoCPC, Table 9).
-        memory_encoder: who fills the memories of a student's rows: 'student',
-            or 'slow_student', a momentum copy of it that a
-            `MomentumUpdateHook` moves (CompRess with two queues). The copy's
-            batch norms take the batch's statistics, its dropout is off.
-        dropout_views: see `PairDistiller`.
+        dropout_views: see `ComparingDistiller`.
         input_size: (C, H, W) of the images, for the dry run that finds out
             widths.
         teacher_input_size: the same of the teacher's, if it differs.
-        init_cfg: MMEngine's initialisation config.
+        memories, memory_encoder: of the first edition; see UPGRADING.md.
+        init_cfg: MMEngine's initialization config.
     Raises:
-        KeyError, ValueError: when a loss lacks what it needs, or no memory
-            keeps anything of a slow student.
-        CheckpointError: when the teacher's file does not fit.
+        KeyError, ValueError: when a loss lacks what it needs, or no loss
+            looks at the slow student.
+        CheckpointError: when a teacher's file does not fit.
     Config:
         model=dict(type='OfflineDistiller', student=..., teacher=...,
                    teacher_ckpt='teacher.pth',
@@ -66,87 +70,109 @@ class OfflineDistiller(FrozenTeacher, PairDistiller):
     def __init__(
         self,
         student: dict | nn.Module,
-        teacher: dict | nn.Module,
-        losses: dict[str, dict],
+        teacher: dict | nn.Module | None = None,
+        losses: dict[str, dict] | None = None,
         teacher_ckpt: str | None = None,
+        teachers: Mapping[str, dict] | None = None,
+        slow_student: bool = False,
         task_weight: float = 1.0,
-        memories: dict[str, dict] | None = None,
         data_preprocessor: dict | nn.Module | None = None,
         teacher_preprocessor: dict | nn.Module | None = None,
         teacher_prototypes: str = 'old',
-        memory_encoder: str = 'student',
         dropout_views: bool = False,
         input_size: Sequence[int] = (3, 32, 32),
         teacher_input_size: Sequence[int] | None = None,
+        memories: dict[str, dict] | None = None,
+        memory_encoder: str | None = None,
         init_cfg: dict | None = None,
     ) -> None:
-        if teacher_preprocessor is not None:
-            teacher_preprocessor = _preprocessor(teacher_preprocessor)
-        super().__init__(
-            student,
-            data_preprocessor,
-            teacher_preprocessor,
-            task_weight,
-            dropout_views,
-            init_cfg,
-        )
         if teacher_prototypes not in ('old', 'new'):
             raise ValueError(
                 "model.teacher_prototypes is 'old' (the teacher's own) or "
                 f"'new' (the student's), got {teacher_prototypes!r}"
             )
-        if memory_encoder not in ('student', 'slow_student'):
-            raise ValueError(
-                "model.memory_encoder is 'student' or 'slow_student' (its "
-                f'momentum copy), got {memory_encoder!r}'
-            )
-        if teacher_prototypes == 'new' and 'prototypes' in teacher:
-            teacher = {**teacher, 'prototypes': None}
-        self._take_teacher(teacher, teacher_ckpt)
-        self._read_student = RepresentationReader(
-            self.student, 'model.student'
+        losses, slow_student = own_memories(
+            losses or {}, memories, memory_encoder, slow_student
         )
-        self._read_teacher = RepresentationReader(
-            self.teacher, 'model.teacher'
+        entries = teacher_entries(
+            teachers,
+            model=teacher,
+            ckpt=teacher_ckpt,
+            preprocessor=teacher_preprocessor,
+            input_size=teacher_input_size,
         )
-        if teacher_prototypes == 'new':
-            self._share_prototypes(teacher_input_size or input_size)
-        sides = self._wire(
-            losses, memories or {}, input_size, teacher_input_size
+        super().__init__(
+            student,
+            data_preprocessor,
+            task_weight,
+            {
+                name: build_preprocessor(entry['preprocessor'])
+                for name, entry in entries.items()
+                if entry.get('preprocessor') is not None
+            },
+            dropout_views,
+            init_cfg,
         )
-        if memory_encoder == 'slow_student':
-            self._copy_student(*sides)
-
-    def _copy_student(self, student: Side, teacher: Side) -> None:
-        """Let memories keep what a momentum copy of the student says."""
-        if not any(
-            remembers_student(loss, self._edges[name], student, teacher)
-            for name, loss in self.losses.items()
+        self.phase = Phase.MAIN
+        for name, entry in entries.items():
+            self._add_teacher(name, entry, input_size, teacher_prototypes)
+        if slow_student:
+            self._add_slow_student(input_size)
+        self._build_losses(losses, input_size)
+        if slow_student and not any(
+            'slow_student' in inputs.models for inputs in self._inputs.values()
         ):
             raise ValueError(
-                "model.memory_encoder='slow_student' fills memories with a "
-                "copy's representations, but no loss of "
-                f'{sorted(self.losses)} keeps any of the student; set it to '
-                "'student', or use CompRessLoss with queues=2"
+                'model.slow_student=True makes a momentum copy, but no loss '
+                f"of {sorted(self.losses)} looks at it; set a loss's target="
+                "'slow_student', or CompRessLoss's rows_of='slow_student'"
             )
-        # With its model, and with what the dry run found out about that.
-        self._read_slow_student = copy.deepcopy(self._read_student)
-        self.slow_student = self._read_slow_student.model
-        self.slow_student.requires_grad_(False)
+
+    def _add_teacher(
+        self,
+        name: str,
+        entry: Mapping[str, Any],
+        input_size: Sequence[int],
+        prototypes: str,
+    ) -> None:
+        model = entry['model']
+        if prototypes == 'new' and 'prototypes' in model:
+            model = {**model, 'prototypes': None}
+        target = self.add_target(
+            Target(
+                name,
+                build_model(model),
+                Role.FROZEN,
+                entry.get('input_size') or input_size,
+                entry.get('ckpt'),
+                setting=entry['setting'],
+                setting_ckpt=entry['setting_ckpt'],
+            )
+        )
+        if prototypes == 'new':
+            self._share_prototypes(target)
+
+    def _add_slow_student(self, input_size: Sequence[int]) -> None:
+        # With its model, and with what the dry run finds out about that.
+        reader = copy.deepcopy(self._read_student)
+        reader.model.requires_grad_(False)
+        # Mark it as initialized so that init_weights() skips it:
+        # MomentumUpdateHook copies the student before the first step.
+        reader.model._is_init = True
+        self.add_target(
+            Target(
+                'slow_student',
+                reader.model,
+                Role.MOVED,
+                input_size,
+                setting='model.student',
+                all_views=True,
+                reader=reader,
+            )
+        )
         self.momentum_copies = (*self.momentum_copies, 'slow_student')
-        # init_weights passes it by: the hook copies what the student has.
-        self.slow_student._is_init = True
 
-    def train(self, mode: bool = True) -> nn.Module:
-        """Training mode; of a slow student only the batch norms are in it."""
-        super().train(mode)
-        if self._read_slow_student is not None:
-            for module in self.slow_student.modules():
-                if not isinstance(module, _BatchNorm):
-                    module.training = False  # eval() reaches the norms inside
-        return self
-
-    def _share_prototypes(self, input_size: Sequence[int]) -> None:
+    def _share_prototypes(self, teacher: Target) -> None:
         prototypes = getattr(self.student, 'prototypes', None)
         if prototypes is None:
             raise ValueError(
@@ -154,7 +180,7 @@ class OfflineDistiller(FrozenTeacher, PairDistiller):
                 f'model.student ({type(self.student).__name__}) has none; '
                 "give it prototypes=dict(type='PrototypeHead', ...)"
             )
-        dry, _ = self._read_teacher.dry_run(input_size, False)
+        dry, _ = teacher.reader.dry_run(teacher.input_size, False)
         got = None if dry.embedding is None else dry.embedding.shape[1]
         width = prototypes.weight.shape[1]
         if got != width:
@@ -164,23 +190,41 @@ class OfflineDistiller(FrozenTeacher, PairDistiller):
                 f"of width {width}; give model.student.head the teacher's "
                 'out_dim'
             )
-        self.teacher_prototypes = copy.deepcopy(prototypes)
-        self.teacher_prototypes.requires_grad_(False)
+        copied = copy.deepcopy(prototypes).requires_grad_(False)
+        # Initialized as the slow student is, by the hook.
+        copied._is_init = True
+        self.teacher_prototypes = copied
         self.momentum_copies = (*self.momentum_copies, 'teacher_prototypes')
-        # init_weights passes it by: the hook copies what the student has.
-        self.teacher_prototypes._is_init = True
-        self._read_teacher.prototypes = self.teacher_prototypes
+        teacher.reader.prototypes = copied
 
-    # One step ---------------------------------------------------------------
-    def set_stage(self, stage: int) -> None:
-        """Be in stage 1 or 2 of a method that has two (`StagedTrainLoop`)."""
-        self.stage = stage
+    def train(self, mode: bool = True) -> nn.Module:
+        """Training mode; of a slow student only the batch norms are in it."""
+        super().train(mode)
+        if 'slow_student' in self.targets:
+            for module in self.slow_student.modules():
+                if not isinstance(module, _BatchNorm):
+                    module.training = False  # eval() reaches the norms inside
+        return self
+
+    # Phases -----------------------------------------------------------------
+    def set_phase(self, phase: Phase) -> None:
+        """Switch to the warm-up or the main phase (`TwoPhaseTrainLoop`)."""
+        self.phase = Phase(phase)
         for loss in self.losses.values():
-            if hasattr(loss, 'stage'):
-                loss.stage = stage
-        before = {
-            getattr(loss, 'pre_activation', False)
-            for loss in self._active().values()
-        }
-        for reader in (self._read_student, self._read_teacher):
+            loss.phase = self.phase
+        active = self.active_losses().values()
+        before = {loss.pre_activation for loss in active}
+        readers = [t.reader for t in self.targets.values()]
+        for reader in (self._read_student, *readers):
             reader.pre_activation = before == {True}
+
+    def active_losses(self) -> dict[str, DistillLoss]:
+        """The losses that count in the present phase."""
+        return {
+            name: loss
+            for name, loss in self.losses.items()
+            if self.phase in loss.phases
+        }
+
+    def _learns_task(self) -> bool:
+        return bool(self.task_weight) and self.phase == Phase.MAIN

@@ -9,19 +9,16 @@ import torch
 from mmengine.model import ModuleList
 from torch import Tensor, nn
 
-from mmdistill.models.distillers.base import _build
-from mmdistill.models.distillers.pair import (
-    TASK,
-    PairDistiller,
-    as_list,
-    in_full_precision,
-)
-from mmdistill.models.distillers.teacher import FrozenTeacher
-from mmdistill.models.distillers.wiring import (
+from mmdistill.models.distillers.base import TASK, as_list, build_model
+from mmdistill.models.distillers.comparing import ComparingDistiller
+from mmdistill.models.distillers.first_edition import own_memories
+from mmdistill.models.distillers.loss_builder import (
     build_peer_loss,
-    compares_peers,
-    refuse_first_stage,
+    loss_class,
+    refuse_warmup,
 )
+from mmdistill.models.distillers.target import Role, Target
+from mmdistill.models.losses.peers import PeerShapes
 from mmdistill.models.representation import (
     Representation,
     RepresentationReader,
@@ -34,7 +31,7 @@ SHARED_GRADIENTS = ('sum', 'mean')
 
 
 @MODELS.register_module()
-class OnlineDistiller(FrozenTeacher, PairDistiller):
+class OnlineDistiller(ComparingDistiller):
     """Peers that learn together and from each other, without a teacher.
 
     total = task_weight * sum of all peers' tasks + sum of the losses; each is
@@ -53,8 +50,9 @@ class OnlineDistiller(FrozenTeacher, PairDistiller):
     sample has ``peer_scores``, (M, K) logits, which `PeerAccuracy` reads, and
     ``ensemble_scores``, (K,), if a loss has an ensemble of its own (ONE).
 
-    Paper: Multi-view Contrastive Learning for Online Knowledge Distillation
-    (seed 004_3f53bd953af4039d.txt), section 3, Fig. 1.
+    Paper: Yang et al., Multi-view Contrastive Learning for Online Knowledge
+    Distillation, ICASSP 2021, https://arxiv.org/abs/2006.04093, section 3,
+    Fig. 1.
 
     Args:
         student: MMPretrain classifier, as a config.
@@ -100,28 +98,33 @@ class OnlineDistiller(FrozenTeacher, PairDistiller):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(
-            student,
-            data_preprocessor,
-            task_weight=task_weight,
-            init_cfg=init_cfg,
+            student, data_preprocessor, task_weight, init_cfg=init_cfg
         )
         _check_options(mode, cut, peers, shared_gradient)
         self.shared_gradient = shared_gradient
-        self._take_teacher(teacher, teacher_ckpt)
-        self._read_student = RepresentationReader(
-            self.student, 'model.student'
-        )
+        if teacher is not None:
+            self.add_target(
+                Target(
+                    'teacher',
+                    build_model(teacher),
+                    Role.FROZEN,
+                    input_size,
+                    teacher_ckpt,
+                    setting_ckpt='model.teacher_ckpt',
+                )
+            )
         #: The other peers; of branches, what they do not share.
         self.peers = ModuleList(
-            [_build(cfg) for cfg in self._peer_configs(num_peers, peers)]
+            [build_model(cfg) for cfg in self._peer_configs(num_peers, peers)]
         )
         self._read_peers = [
             RepresentationReader(peer, f'model.peers[{i}]')
             for i, peer in enumerate(self.peers)
         ]
         self._stages: SharedStages | None = None
-        inferred = self._measure(input_size, cut, mode == 'branch')
-        self._wire_peers(losses or {}, memories or {}, input_size, inferred)
+        shapes = self._measure(input_size, cut, mode == 'branch')
+        losses, _ = own_memories(losses or {}, memories)
+        self._build_peer_losses(losses, input_size, shapes)
         #: Whether it was trained or loaded with its peers: an exported
         #: student comes alone.
         self.has_peers = True
@@ -154,8 +157,8 @@ class OnlineDistiller(FrozenTeacher, PairDistiller):
 
     def _measure(
         self, input_size: Sequence[int], cut: int | None, branches: bool
-    ) -> dict[str, Any]:
-        """Share stages; what losses may leave out, from a dry run."""
+    ) -> PeerShapes:
+        """Share stages; what losses are given, from a dry run."""
         dry, shapes = self._read_student.dry_run(input_size, branches)
         _check_peer(self._read_student, dry, dry)
         if branches:
@@ -170,11 +173,8 @@ class OnlineDistiller(FrozenTeacher, PairDistiller):
             _check_peer(reader, peer, dry)
         #: Widths of all peers' features, the student's last.
         self.peer_dims = tuple(p.feature.shape[1] for p in (*others, dry))
-        return dict(
-            num_peers=len(self.peer_dims),
-            feature_dim=self.peer_dims,
-            shared_dim=shapes[cut][1] if branches else sum(self.peer_dims),
-        )
+        shared = shapes[cut][1] if branches else sum(self.peer_dims)
+        return PeerShapes(self.peer_dims, shared)
 
     def _share_stages(
         self, cut: int, shapes: dict[int, tuple], input_size: Sequence[int]
@@ -199,39 +199,29 @@ class OnlineDistiller(FrozenTeacher, PairDistiller):
         for peer in self.peers:
             self._stages.replace(peer.backbone)
 
-    def _wire_peers(
-        self,
-        losses: dict,
-        memories: dict,
-        input_size: Sequence[int],
-        inferred: dict[str, Any],
+    def _build_peer_losses(
+        self, losses: dict, input_size: Sequence[int], shapes: PeerShapes
     ) -> None:
         self._check_names(losses)
-        among = {k: v for k, v in losses.items() if compares_peers(k, v)}
+        among = {
+            name: cfg
+            for name, cfg in losses.items()
+            if loss_class(name, cfg).compares == 'peers'
+        }
         taught = {k: v for k, v in losses.items() if k not in among}
-        if bool(taught) != (self.teacher is not None):
+        if bool(taught) != bool(self.targets):
             raise ValueError(
                 'OnlineDistiller takes losses that compare the student with '
                 'a teacher together with model.teacher, got the losses '
-                f'{sorted(taught)} and teacher='
-                f'{type(self.teacher).__name__}; give both or none'
+                f'{sorted(taught)} and the targets {sorted(self.targets)}; '
+                'give both or none'
             )
-        if memories and not taught:
-            raise ValueError(
-                f'model.memories names {sorted(memories)}, which only losses '
-                'with a teacher can need; remove them'
-            )
-        self.memories = nn.ModuleDict()
         if taught:
-            self._read_teacher = RepresentationReader(
-                self.teacher, 'model.teacher'
-            )
-            self._wire(taught, memories, input_size)
-            refuse_first_stage(self.losses, 'OnlineDistiller')
+            self._build_losses(taught, input_size)
+            refuse_warmup(self.losses, 'OnlineDistiller')
         for name, cfg in among.items():
-            self.losses[name] = build_peer_loss(name, cfg, inferred)
+            self.losses[name] = build_peer_loss(name, cfg, shapes)
         self._among = tuple(among)
-        self._taught = tuple(taught)
 
     # One step ---------------------------------------------------------------
     def loss(
@@ -252,27 +242,21 @@ class OnlineDistiller(FrozenTeacher, PairDistiller):
             )
         peers, shared = self.represent_peers(inputs)
         features = [peer.feature for peer in peers]
-        logits = [peer.logits for peer in peers]
         fields: dict[str, Any] = self.batch_fields(data_samples, inputs.device)
         fields.update(features=features, shared=shared)
         losses = {}
         if self.task_weight:
-            label = fields.get('label')
             losses[TASK] = self.task_weight * sum(
-                self.task_loss(peer.logits, data_samples, label, peer.feature)
-                for peer in peers
+                self.task_loss(peer, data_samples, fields) for peer in peers
             )
         for name in self._among:
             loss = self.losses[name]
-            tensors = logits if loss.level == 'logits' else features
-            losses[name] = self.counted(
-                name,
-                in_full_precision(loss, tensors, **self._needed(name, fields)),
-            )
-        if self._taught:
-            teacher = self._target([inputs])
-        for name in self._taught:
-            losses[name] = self._compare(name, peers[-1:], teacher, fields)
+            given = [getattr(peer, loss.level) for peer in peers]
+            value = loss(given, **self.required(name, loss, fields))
+            losses[name] = self.counted(name, value)
+        seen = self.read_targets([inputs], {})
+        for name in self._inputs:
+            losses[name] = self.compare(name, peers[-1:], seen, fields)
         return losses
 
     def represent_peers(
@@ -346,8 +330,8 @@ class OnlineDistiller(FrozenTeacher, PairDistiller):
         logits = [*(peer.logits for peer in others), *logits]
         fields = dict(peer_scores=torch.stack(logits, dim=1))
         for name in self._among:
-            if hasattr(self.losses[name], 'ensemble'):
-                own = self.losses[name].ensemble(logits, shared)
+            own = self.losses[name].ensemble(logits, shared)
+            if own is not None:
                 fields['ensemble_scores'] = own
         for name, scores in fields.items():
             for sample, score in zip(samples, scores, strict=True):

@@ -3,26 +3,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmdistill.models.distillers.base import BaseDistiller, _build
-from mmdistill.models.distillers.pair import as_list, check_dropout
+from mmdistill.models.distillers.base import (
+    BaseDistiller,
+    as_list,
+    build_model,
+)
+from mmdistill.models.distillers.comparing import check_dropout
 from mmdistill.models.distillers.preprocessor import ViewsPreprocessor
+from mmdistill.models.distillers.target import Role, Target
 from mmdistill.models.distillers.views import global_views, read_views
-from mmdistill.models.memories import FeatureQueue
+from mmdistill.models.losses.feature_confusion import FeatureConfusionLoss
 from mmdistill.models.representation import (
     Representation,
     RepresentationReader,
     evaluating,
 )
-from mmdistill.ops import (
-    after_backward,
-    full_precision,
-    l2_normalize,
-    rank,
-    world_size,
-)
+from mmdistill.ops import l2_normalize
 from mmdistill.registry import MODELS
 
 
@@ -41,8 +39,11 @@ class OSS(BaseDistiller):
     tells the two apart teaches both, by a reversed gradient, to be mistaken
     for each other. Without a teacher the student clusters by itself: SwAV.
 
-    Paper: Choi et al., On-the-fly self-supervised distillation (seed
-    003_807af9c198cb5496.txt), eqs. 1 to 7; Caron et al. (SwAV), NeurIPS 2020.
+    Papers: Choi et al., Unsupervised Representation Transfer for Small
+    Networks: I Believe I Can Distill On-the-Fly, NeurIPS 2021, eqs. 1 to 7;
+    Caron et al., Unsupervised Learning of Visual Features by Contrasting
+    Cluster Assignments (SwAV), NeurIPS 2020,
+    https://arxiv.org/abs/2006.09882.
 
     Args:
         student: config of a `SelfSupervisedEncoder` with prototypes, which
@@ -72,9 +73,7 @@ class OSS(BaseDistiller):
         default_hooks=dict(queue=dict(type='QueueHook', start_epoch=15))
     """
 
-    #: There are no labels to learn from.
-    task_weight = 0.0
-    own_losses = ('teacher', 'student', 'classifier')
+    own_losses = ('teacher', 'student')
 
     def __init__(
         self,
@@ -95,52 +94,49 @@ class OSS(BaseDistiller):
                 "step) or 'graph' (divided in the graph), got "
                 f'{prototype_norm!r}'
             )
-        super().__init__(student, data_preprocessor, init_cfg)
+        super().__init__(student, data_preprocessor, init_cfg=init_cfg)
         self.data_preprocessor = ViewsPreprocessor(self.data_preprocessor)
-        self.teacher = None if teacher is None else _build(teacher)
-        self._read_student = RepresentationReader(
-            self.student, 'model.student'
+        #: Readers of what learns; the one that clusters first.
+        self._readers = dict(
+            student=RepresentationReader(self.student, 'model.student')
         )
-        self._read_teacher = None
-        if self.teacher is not None:
-            self._read_teacher = RepresentationReader(
-                self.teacher, 'model.teacher'
+        if teacher is None:
+            self.teacher = None
+        else:
+            target = self.add_target(
+                Target(
+                    'teacher', build_model(teacher), Role.LEARNS, input_size
+                )
             )
-        width = self._check_widths(input_size)
+            self._readers = dict(teacher=target.reader, **self._readers)
+        width = self._share_prototypes(input_size)
         self.student.prototypes.divides = prototype_norm == 'graph'
         self.dropout_views = dropout_views
         if dropout_views:
-            for name, model in self._models().items():
-                check_dropout(model, name)
+            for name, reader in self._readers.items():
+                check_dropout(reader.model, name)
+        self.put_losses_last()
         self.losses['clustering'] = MODELS.build(
             {
                 'type': 'SwappedPredictionLoss',
                 'reduction': 'sum',
+                'queue_size': queue_size,
+                'dim': width,
                 **(clustering or {}),
             }
         )
-        self.feature_classifier = None
         if feature_classifier is not None:
-            if self.teacher is None:
+            if teacher is None:
                 raise ValueError(
                     'model.feature_classifier tells teacher and student '
                     'apart, but model.teacher is None; leave it out'
                 )
-            self.feature_classifier = MODELS.build(
-                {'in_dim': width, **feature_classifier}
+            self.losses['classifier'] = FeatureConfusionLoss(
+                feature_classifier, width
             )
-        self.memories = nn.ModuleDict()
-        if queue_size:
-            for name in ('first', 'second'):
-                self.memories[name] = FeatureQueue(queue_size, width)
 
-    def _models(self) -> dict[str, nn.Module]:
-        """What learns, by its config key; the one that clusters first."""
-        both = dict(teacher=self.teacher, student=self.student)
-        return {name: m for name, m in both.items() if m is not None}
-
-    def _check_widths(self, input_size: Sequence[int]) -> int:
-        """The width of the embeddings, which the prototypes score."""
+    def _share_prototypes(self, input_size: Sequence[int]) -> int:
+        """Let the student's prototypes score both; the embeddings' width."""
         prototypes = getattr(self.student, 'prototypes', None)
         if prototypes is None:
             raise ValueError(
@@ -161,7 +157,8 @@ class OSS(BaseDistiller):
                 'OSS shares the prototypes of model.student; leave '
                 'prototypes out of model.teacher'
             )
-        dry, _ = self._read_teacher.dry_run(input_size, False)
+        reader = self._readers['teacher']
+        dry, _ = reader.dry_run(input_size, False)
         got = None if dry.embedding is None else dry.embedding.shape[1]
         if got != width:
             raise ValueError(
@@ -169,7 +166,7 @@ class OSS(BaseDistiller):
                 f"prototypes take {width}, the student's; give both heads "
                 'one out_dim'
             )
-        self._read_teacher.prototypes = prototypes
+        reader.prototypes = prototypes
         return width
 
     def loss(
@@ -191,74 +188,43 @@ class OSS(BaseDistiller):
                 f'first size in {len(inputs)} views; use dict(type='
                 "'MultiCrop', num_global=2, ...) in train_pipeline"
             )
-        if self.training and not self.student.prototypes.divides:
-            self.student.prototypes.set_unit_length()
-        views = dict(student=self._views(self._read_student, inputs))
-        if self.teacher is not None:
-            views = dict(
-                teacher=self._views(self._read_teacher, inputs), **views
-            )
-        clusters = next(iter(views.values()))[:crops]
-        codes = self._codes(clusters)
-        clustering = self.losses['clustering']
-        losses = {
-            name: clustering.predict([view.logits for view in seen], codes)
-            for name, seen in views.items()
+        prototypes = self.student.prototypes
+        clustering = self.losses.clustering
+        if self.training and not prototypes.divides:
+            prototypes.set_unit_length()
+        # The student first: its BatchNorm and dropout draw before.
+        seen = {
+            name: read_views(reader, inputs, self.dropout_views)
+            for name, reader in reversed(self._readers.items())
         }
-        if self.feature_classifier is not None:
-            losses['classifier'] = self._confuse(
-                clusters, views['student'][:crops]
+        seen = {name: seen[name] for name in self._readers}
+        clusters = next(iter(seen.values()))[:crops]
+        codes = clustering.codes_of(_logits(clusters), prototypes)
+        losses = {
+            name: clustering.predict(_logits(views), codes)
+            for name, views in seen.items()
+        }
+        if 'classifier' in self.losses:
+            losses['classifier'] = self.losses.classifier(
+                _embeddings(seen['student'][:crops]), _embeddings(clusters)
             )
-        if self.training and self.memories:
-            rows = [l2_normalize(view.embedding.detach()) for view in clusters]
-            last = next(reversed(losses.values()))
-            after_backward(last, lambda: self._enqueue(rows))
+        last = next(reversed(losses.values()))
+        clustering.remember(last, _embeddings(clusters))
         return losses
-
-    def _views(
-        self, reader: RepresentationReader, inputs: Sequence[Tensor]
-    ) -> list[Representation]:
-        return read_views(reader, inputs, self.dropout_views)
-
-    @torch.no_grad()
-    def _codes(self, crops: Sequence[Representation]) -> list[Tensor]:
-        """Of each full crop, with its queue if that is full."""
-        queues = list(self.memories.values()) or [None] * len(crops)
-        codes = []
-        for view, queue in zip(crops, queues, strict=True):
-            earlier = None
-            if queue is not None and len(queue) == queue.size:
-                # Every process scores its share: the codes are global.
-                share = queue.features[rank() :: world_size()]
-                earlier = self.student.prototypes(share)
-            codes.append(self.losses['clustering'].codes(view.logits, earlier))
-        return codes
-
-    def _enqueue(self, rows: Sequence[Tensor]) -> None:
-        for queue, row in zip(self.memories.values(), rows, strict=True):
-            queue.enqueue(row)
 
     @torch.no_grad()
     def prefill(self, data: dict) -> None:
         """Put a batch's full crops into the queues, nothing else."""
         inputs = as_list(self.data_preprocessor(data, True)['inputs'])
-        name, model = next(iter(self._models().items()))
-        reader = dict(student=self._read_student, teacher=self._read_teacher)
-        with evaluating(model):
-            views = read_views(reader[name], inputs[:2])
-        self._enqueue([l2_normalize(view.embedding) for view in views])
+        reader = next(iter(self._readers.values()))
+        with evaluating(reader.model):
+            crops = _embeddings(read_views(reader, inputs[:2]))
+        self.losses.clustering.enqueue([l2_normalize(crop) for crop in crops])
 
-    @full_precision
-    def _confuse(
-        self,
-        teacher: Sequence[Representation],
-        student: Sequence[Representation],
-    ) -> Tensor:
-        """Eq. 7: the sum over the full crops, the mean over the samples."""
-        loss = 0
-        for label, crops in enumerate((teacher, student)):
-            for view in crops:
-                scores = self.feature_classifier(l2_normalize(view.embedding))
-                target = scores.new_full((len(scores),), label).long()
-                loss = loss + F.cross_entropy(scores, target)
-        return loss
+
+def _logits(views: Sequence[Representation]) -> list[Tensor]:
+    return [view.logits for view in views]
+
+
+def _embeddings(views: Sequence[Representation]) -> list[Tensor]:
+    return [view.embedding for view in views]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.model import BaseDataPreprocessor
@@ -9,56 +10,70 @@ from torch import Tensor, nn
 _DRAWING = 'batch_augments', 'crop_padding', 'flip_prob', 'crop_groups'
 
 
-class PairPreprocessor(BaseDataPreprocessor):
-    """Prepares one batch twice: as the student and as the teacher want it.
+class TargetsPreprocessor(BaseDataPreprocessor):
+    """Prepares one batch several times: as each model wants it.
+
+    Targets see the student's images, prepared anew, or images of their own
+    that the pipeline gives as ``<name>_inputs`` (`TeacherView`).
 
     Args:
         student: preprocessor of the student; it also prepares the samples.
-        teacher: preprocessor of the teacher's copy of the images.
+        targets: preprocessors of the targets' copies, by the targets' names.
     Raises:
         ValueError: if the student's mixes images of a batch, which the
-            teacher's copy could not follow.
+            targets' copies could not follow.
     """
 
-    def __init__(self, student: nn.Module, teacher: nn.Module) -> None:
+    def __init__(
+        self, student: nn.Module, targets: Mapping[str, nn.Module]
+    ) -> None:
         super().__init__()
         draws = [name for name in _DRAWING if getattr(student, name, None)]
         if draws:
+            first = next(iter(targets))
+            setting = (
+                'model.teacher_preprocessor'
+                if first == 'teacher'
+                else f'model.teachers.{first}.preprocessor'
+            )
             raise ValueError(
-                f'data_preprocessor draws at random ({draws}), so the teacher '
-                'would see other images than the student; leave out '
-                'model.teacher_preprocessor, or augment in train_pipeline'
+                f'data_preprocessor draws at random ({draws}), so the '
+                f'{first} would see other images than the student; leave out '
+                f'{setting}, or augment in train_pipeline'
             )
         self.student = student
-        self.teacher = teacher
+        self.targets = nn.ModuleDict(targets)
 
     def forward(self, data: dict, training: bool = False) -> dict:
         prepared = self.student(data, training)
         if training:
-            prepared['teacher_inputs'] = self.teacher_inputs(data, training)
+            for name in self.targets:
+                images = self.images_of(name, data, training)
+                prepared[f'{name}_inputs'] = images
         return prepared
 
-    def teacher_inputs(self, data: dict, training: bool) -> Tensor:
-        """The teacher's images: its own of the pipeline, or the student's."""
-        images = data.get('teacher_inputs', data['inputs'])
-        return self.teacher(dict(inputs=images), training)['inputs']
+    def images_of(self, name: str, data: dict, training: bool) -> Tensor:
+        """A target's images: its own of the pipeline, or the student's."""
+        images = data.get(f'{name}_inputs', data['inputs'])
+        return self.targets[name](dict(inputs=images), training)['inputs']
 
 
-def teacher_images(
-    preprocessor: nn.Module, data: dict, prepared: dict
+def target_images(
+    preprocessor: nn.Module, data: dict, prepared: dict, name: str = 'teacher'
 ) -> Tensor:
-    """What the teacher is tested on: images as it wants them.
+    """What a target is tested on: images as it wants them.
 
     Args:
         preprocessor: of a distiller.
         data: a batch of the dataloader.
         prepared: the same, as the preprocessor prepares it for a test.
+        name: of the target.
     Shape:
-        (N, C, H, W): the student's, unless the teacher has a preprocessor.
+        (N, C, H, W): the student's, unless the target has a preprocessor.
     """
     for module in preprocessor.modules():
-        if isinstance(module, PairPreprocessor):
-            return module.teacher_inputs(data, False)
+        if isinstance(module, TargetsPreprocessor) and name in module.targets:
+            return module.images_of(name, data, False)
     return prepared['inputs']
 
 

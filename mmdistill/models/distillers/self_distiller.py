@@ -5,25 +5,26 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from mmdistill.models.distillers.base import _build
-from mmdistill.models.distillers.pair import PairDistiller, as_list
-from mmdistill.models.representation import RepresentationReader
+from mmdistill.models.distillers.base import as_list, build_model
+from mmdistill.models.distillers.comparing import ComparingDistiller
+from mmdistill.models.distillers.first_edition import own_memories
+from mmdistill.models.distillers.target import Role, Target
 from mmdistill.registry import MODELS
 
 
 @MODELS.register_module()
-class SelfDistiller(PairDistiller):
+class SelfDistiller(ComparingDistiller):
     """A student learns from a momentum copy of itself, without labels.
 
     The copy, ``teacher``, sees the global views and the student all of them;
-    each loss compares them across views (`PairDistiller`).
+    each loss compares them across views (`ComparingDistiller`).
     `MomentumUpdateHook` moves the copy. It stays in training mode, so its
     BatchNorm takes the batch's statistics, as in the published code.
 
     Papers: Caron et al., Emerging Properties in Self-Supervised Vision
-    Transformers (DINO), ICCV 2021; Lee, Representation Distillation by
-    Prototypical Contrastive Predictive Coding, ICLR 2022, eq. 17 and A.4
-    (seed 000_16ac32511843e360.txt).
+    Transformers (DINO), ICCV 2021, https://arxiv.org/abs/2104.14294; Lee,
+    Representation Distillation by Prototypical Contrastive Predictive Coding,
+    ICLR 2022, https://openreview.net/forum?id=8la28hZOwug, eq. 17 and A.4.
 
     Args:
         student: config of a `SelfSupervisedEncoder` or a classifier.
@@ -31,7 +32,7 @@ class SelfDistiller(PairDistiller):
         teacher: config of the copy where it differs in more than weights
             (DropPath, which only the student has); the student's when None.
         task_weight: factor on the student's own loss with labels.
-        memories, data_preprocessor, input_size, init_cfg: as of
+        data_preprocessor, input_size, memories, init_cfg: as of
             `OfflineDistiller`.
     Raises:
         KeyError, ValueError: when a loss lacks what it needs, or a batch has
@@ -52,39 +53,27 @@ class SelfDistiller(PairDistiller):
         losses: dict[str, dict],
         teacher: dict | nn.Module | None = None,
         task_weight: float = 0.0,
-        memories: dict[str, dict] | None = None,
         data_preprocessor: dict | nn.Module | None = None,
         input_size: Sequence[int] = (3, 32, 32),
+        memories: dict[str, dict] | None = None,
         init_cfg: dict | None = None,
     ) -> None:
+        losses, _ = own_memories(losses, memories)
         super().__init__(
-            student,
-            data_preprocessor,
-            task_weight=task_weight,
-            init_cfg=init_cfg,
+            student, data_preprocessor, task_weight, init_cfg=init_cfg
         )
         if teacher is None:
-            self.teacher = copy.deepcopy(self.student)
-        else:
-            if isinstance(teacher, dict) and self.student_cfg is not None:
-                # Its buffers, too, must pair up with the student's.
-                teacher = {
-                    **teacher,
-                    'data_preprocessor': copy.deepcopy(
-                        self.student_cfg.get('data_preprocessor')
-                    ),
-                }
-            self.teacher = _build(teacher)
-        self.teacher.requires_grad_(False)
-        # init_weights passes it by: the hook copies what the student has.
-        self.teacher._is_init = True
-        self._read_student = RepresentationReader(
-            self.student, 'model.student'
-        )
-        self._read_teacher = RepresentationReader(
-            self.teacher, 'model.teacher'
-        )
-        self._wire(losses, memories or {}, input_size)
+            teacher = copy.deepcopy(self.student)
+        elif isinstance(teacher, dict) and self.student_cfg is not None:
+            # Its buffers, too, must pair up with the student's.
+            own = copy.deepcopy(self.student_cfg.get('data_preprocessor'))
+            teacher = {**teacher, 'data_preprocessor': own}
+        teacher = build_model(teacher).requires_grad_(False)
+        # Mark it as initialized so that init_weights() skips it:
+        # MomentumUpdateHook copies the student before the first step.
+        teacher._is_init = True
+        self.add_target(Target('teacher', teacher, Role.MOVED, input_size))
+        self._build_losses(losses, input_size)
 
     def loss(
         self, inputs: Sequence[Tensor], data_samples: list | None = None

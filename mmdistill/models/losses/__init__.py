@@ -2,7 +2,7 @@
 
 from mmdistill.models.losses.ab import ABLoss
 from mmdistill.models.losses.at import ATLoss
-from mmdistill.models.losses.base import DistillLoss
+from mmdistill.models.losses.base import DistillLoss, Phase, Shapes
 from mmdistill.models.losses.cc import CCLoss
 from mmdistill.models.losses.cl_ilr import CLILRLoss
 from mmdistill.models.losses.compress import CompRessLoss
@@ -10,6 +10,7 @@ from mmdistill.models.losses.crd import CRDLoss
 from mmdistill.models.losses.dino import DINOLoss
 from mmdistill.models.losses.dml import DMLLoss
 from mmdistill.models.losses.ensemble_kd import EnsembleKDLoss
+from mmdistill.models.losses.feature_confusion import FeatureConfusionLoss
 from mmdistill.models.losses.fsp import FSPLoss
 from mmdistill.models.losses.ft import FTLoss
 from mmdistill.models.losses.hint import HintLoss
@@ -19,7 +20,7 @@ from mmdistill.models.losses.mcl import MCLLoss
 from mmdistill.models.losses.nst import NSTLoss
 from mmdistill.models.losses.okddip import OKDDipLoss
 from mmdistill.models.losses.one import ONELoss
-from mmdistill.models.losses.peers import PeerLoss
+from mmdistill.models.losses.peers import PeerLoss, PeerShapes
 from mmdistill.models.losses.pkt import PKTLoss
 from mmdistill.models.losses.prediction import PredictionLoss
 from mmdistill.models.losses.protocpc import ProtoCPCLoss
@@ -45,6 +46,7 @@ __all__ = [
     'EnsembleKDLoss',
     'FSPLoss',
     'FTLoss',
+    'FeatureConfusionLoss',
     'GCKTLoss',
     'HintLoss',
     'InfoNCELoss',
@@ -56,6 +58,8 @@ __all__ = [
     'ONELoss',
     'PKTLoss',
     'PeerLoss',
+    'PeerShapes',
+    'Phase',
     'PredictionLoss',
     'ProtoCPCLoss',
     'PrototypicalLoss',
@@ -63,6 +67,7 @@ __all__ = [
     'FeatureRegressionLoss',
     'SEEDLoss',
     'SPLoss',
+    'Shapes',
     'SwappedPredictionLoss',
     'VIDLoss',
 ]

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
-from mmdistill.models.losses.base import DistillLoss
+from mmdistill.models.losses.base import DistillLoss, Phase, Shapes
 from mmdistill.models.losses.maps import match_sizes
-from mmdistill.ops import full_precision
 from mmdistill.registry import MODELS
 
 
@@ -30,7 +30,6 @@ class ABLoss(DistillLoss):
             distiller fills them in. Where they differ, a 1x1 convolution
             with BatchNorm maps the student's to the teacher's width.
         margin: m.
-        maps: which maps are compared, see `DistillLoss.maps`.
         loss_weight: factor on the loss.
     Shape:
         student, teacher: equally long sequences of (N, C_i, H_i, W_i);
@@ -42,19 +41,17 @@ class ABLoss(DistillLoss):
 
     level = 'maps'
     pre_activation = True
-    stages = (1,)
+    phases = (Phase.WARMUP,)
 
     def __init__(
         self,
         student_channels: Sequence[int],
         teacher_channels: Sequence[int],
         margin: float = 1.0,
-        maps: str | Sequence[int] = 'stages',
         loss_weight: float = 1.0,
     ) -> None:
         super().__init__(loss_weight)
         self.margin = margin
-        self.maps = maps
         self.connectors = nn.ModuleList(
             nn.Identity()
             if s == t
@@ -62,7 +59,13 @@ class ABLoss(DistillLoss):
             for s, t in zip(student_channels, teacher_channels, strict=True)
         )
 
-    @full_precision
+    @classmethod
+    def infer(cls, student: Shapes, target: Shapes) -> dict[str, Any]:
+        return dict(
+            student_channels=student.channels,
+            teacher_channels=target.channels,
+        )
+
     def forward(
         self, student: Sequence[Tensor], teacher: Sequence[Tensor]
     ) -> Tensor:

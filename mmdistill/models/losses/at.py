@@ -7,7 +7,6 @@ from torch import Tensor
 
 from mmdistill.models.losses.base import DistillLoss
 from mmdistill.models.losses.maps import match_sizes
-from mmdistill.ops import full_precision
 from mmdistill.registry import MODELS
 
 
@@ -26,7 +25,6 @@ class ATLoss(DistillLoss):
 
     Args:
         power: p.
-        maps: which maps are compared, see `DistillLoss.maps`.
         loss_weight: factor on the loss; 1000 in the CIFAR-100 tables.
     Shape:
         student, teacher: equally long sequences of (N, C_i, H_i, W_i); widths
@@ -40,14 +38,11 @@ class ATLoss(DistillLoss):
     def __init__(
         self,
         power: int = 2,
-        maps: str | Sequence[int] = 'stages',
         loss_weight: float = 1.0,
     ) -> None:
         super().__init__(loss_weight)
         self.power = power
-        self.maps = maps
 
-    @full_precision
     def forward(
         self, student: Sequence[Tensor], teacher: Sequence[Tensor]
     ) -> Tensor:

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmdistill.models.losses.base import DistillLoss
-from mmdistill.ops import full_precision
+from mmdistill.models.losses.base import DistillLoss, Shapes
 from mmdistill.registry import MODELS
 
 
@@ -55,7 +55,7 @@ class CCLoss(DistillLoss):
     """
 
     level = 'feature'
-    min_samples = 2
+    min_batch = 2
 
     def __init__(
         self,
@@ -87,9 +87,12 @@ class CCLoss(DistillLoss):
             self.embed_student = nn.Linear(student_dim, embed_dim)
             self.embed_teacher = nn.Linear(teacher_dim, embed_dim)
 
-    @full_precision
+    @classmethod
+    def infer(cls, student: Shapes, target: Shapes) -> dict[str, Any]:
+        return dict(student_dim=student.dim, teacher_dim=target.dim)
+
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        if len(student) < self.min_samples:
+        if len(student) < self.min_batch:
             raise ValueError(
                 f'CCLoss compares pairs of samples, got a batch of '
                 f'{len(student)}; set train_dataloader.drop_last=True or a '

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from mmdistill.models.losses.kd import KDLoss
 from mmdistill.models.losses.peers import PeerLoss
-from mmdistill.ops import full_precision
 from mmdistill.registry import MODELS
 
 
@@ -41,7 +40,6 @@ class CLILRLoss(PeerLoss):
         super().__init__(loss_weight)
         self.divergence = KDLoss(temperature)
 
-    @full_precision
     def forward(self, peers: Sequence[Tensor]) -> Tensor:
         together = torch.stack([peer.detach() for peer in peers]).sum(dim=0)
         total = sum(

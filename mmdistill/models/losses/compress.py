@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmdistill.models.losses.base import DistillLoss
+from mmdistill.models.losses.base import DistillLoss, Shapes
 from mmdistill.models.losses.soft_targets import mean_inner_product
-from mmdistill.ops import full_precision
+from mmdistill.models.memories import FeatureQueue
 from mmdistill.registry import MODELS
 
 
@@ -23,40 +25,40 @@ class CompRessLoss(DistillLoss):
     Compressing Representations, NeurIPS 2020,
     https://arxiv.org/abs/2010.14713, 'Ours-2q' and 'Ours-1q'. The public code
     (https://github.com/UMBCvision/CompRess) fills the student's queue from a
-    momentum copy of the student; here that is ``model.memory_encoder=
-    'slow_student'`` of `OfflineDistiller`, and the default is the student.
+    momentum copy of the student: ``rows_of='slow_student'`` in an
+    `OfflineDistiller` with ``slow_student=True``.
 
     Args:
+        student_dim, teacher_dim: widths; the distiller fills them in.
+        queue_size: M, earlier samples in each queue; 128000 in the paper.
+        queue_dtype: their storage dtype.
+        queues: 2 compares the student with its own earlier features; 1
+            compares it with the teacher's, which must be as wide.
+        rows_of: name of the target whose features fill the student's queue;
+            None for the student itself.
         temperature: tau of both sides; 0.04 in the paper.
-        queues: 2 compares the student with its own earlier features and
-            needs the memories 'student_queue' and 'teacher_queue' of equal
-            size; 1 compares it with the teacher's, needs 'teacher_queue'
-            only, and student and teacher must have equal widths.
-        level: representation that is compared.
         loss_weight: factor on the loss.
     Shape:
-        student: (N, D_s); teacher: (N, D_t); student_queue: (M, D_s) and
-        teacher_queue: (M, D_t) unit vectors; row k of both is of the same
-        sample. With M = 0 the loss is 0. Without student_queue the student is
-        compared with teacher_queue. Returns ().
+        student, student_rows: (N, D_s); teacher: (N, D_t). Returns (), which
+        is 0 while the queues are empty.
     Raises:
-        ValueError: for another number of queues, queues of different lengths,
-            or one queue for a student and a teacher of different widths.
+        ValueError: for another number of queues, or one queue for a student
+            and a teacher of different widths.
     Config:
-        losses=dict(compress=dict(type='CompRessLoss')),
-        memories=dict(
-            student_queue=dict(type='FeatureQueue', size=128000),
-            teacher_queue=dict(type='FeatureQueue', size=128000))
+        losses=dict(compress=dict(type='CompRessLoss', queue_size=128000))
     """
 
     level = 'embedding'
-    needs = ('student_queue', 'teacher_queue')
 
     def __init__(
         self,
-        temperature: float = 0.04,
+        student_dim: int,
+        teacher_dim: int,
+        queue_size: int = 128000,
+        queue_dtype: str = 'float32',
         queues: int = 2,
-        level: str = 'embedding',
+        rows_of: str | None = None,
+        temperature: float = 0.04,
         loss_weight: float = 1.0,
     ) -> None:
         super().__init__(loss_weight)
@@ -65,58 +67,56 @@ class CompRessLoss(DistillLoss):
                 "CompRessLoss knows queues=1 (the teacher's for both) and "
                 f'queues=2 (one each), got {queues!r}'
             )
+        if queues == 1 and student_dim != teacher_dim:
+            raise ValueError(
+                'CompRessLoss compares both with one queue, but the student '
+                f'is {student_dim} wide and the teacher {teacher_dim}; set '
+                'queues=2'
+            )
+        if queues == 1 and rows_of is not None:
+            raise ValueError(
+                f"CompRessLoss.rows_of={rows_of!r} fills the student's queue, "
+                'which queues=1 does not have; leave it out, or set queues=2'
+            )
         self.temperature = temperature
-        self.level = level
-        if queues == 1:
-            self.needs = ('teacher_queue',)
+        self.teacher_queue = FeatureQueue(queue_size, teacher_dim, queue_dtype)
+        self.student_queue = None
+        if queues == 2:
+            self.student_queue = FeatureQueue(
+                queue_size, student_dim, queue_dtype
+            )
+        if rows_of is not None:
+            self.further_targets = dict(student_rows=rows_of)
 
-    @full_precision
+    @classmethod
+    def infer(cls, student: Shapes, target: Shapes) -> dict[str, Any]:
+        return dict(student_dim=student.dim, teacher_dim=target.dim)
+
     def forward(
         self,
         student: Tensor,
         teacher: Tensor,
-        student_queue: Tensor | None = None,
-        teacher_queue: Tensor | None = None,
+        student_rows: Tensor | None = None,
     ) -> Tensor:
-        if teacher_queue is None:
-            raise ValueError('CompRessLoss needs teacher_queue, got None')
-        if student_queue is None:
-            _check_widths(student, teacher)
-            student_queue = teacher_queue
-        if len(student_queue) != len(teacher_queue):
-            raise ValueError(
-                f'row k of both queues must be of one sample, but they hold '
-                f'{len(student_queue)} (student) and {len(teacher_queue)} '
-                '(teacher) rows; give memories.student_queue and memories.'
-                'teacher_queue one size'
-            )
+        rows = student if student_rows is None else student_rows
+        queue = self.student_queue
+        if queue is None:
+            queue = self.teacher_queue
         with torch.no_grad():
-            target = self._log_similarities(teacher, teacher_queue)
-        difference = target - self._log_similarities(student, student_queue)
+            target = self._log_similarities(teacher, self.teacher_queue)
+        difference = target - self._log_similarities(student, queue)
         divergence = mean_inner_product(target.exp(), difference)
-        return self.loss_weight * divergence
+        loss = self.loss_weight * divergence
+        self.after_step(loss, lambda: self._enqueue(rows.detach(), teacher))
+        return loss
 
-    @full_precision
     @torch.no_grad()
-    def remember(self, student: Tensor, teacher: Tensor) -> dict[str, Tensor]:
-        """The rows that enter the memories after the step, one per sample."""
-        rows = dict(teacher_queue=F.normalize(teacher))
-        if 'student_queue' in self.needs:
-            rows['student_queue'] = F.normalize(student)
-        else:
-            _check_widths(student, teacher)
-        return rows
+    def _enqueue(self, student: Tensor, teacher: Tensor) -> None:
+        self.teacher_queue.enqueue(F.normalize(teacher))
+        if self.student_queue is not None:
+            self.student_queue.enqueue(F.normalize(student))
 
-    def _log_similarities(self, x: Tensor, queue: Tensor) -> Tensor:
-        """Log-probabilities of the queue's rows: (N, D), (M, D) to (N, M)."""
+    def _log_similarities(self, x: Tensor, queue: FeatureQueue) -> Tensor:
+        """Log-probabilities of a queue's M rows: (N, D) to (N, M)."""
         queries = F.normalize(x) / self.temperature
-        return F.log_softmax(queries @ queue.t(), dim=1)
-
-
-def _check_widths(student: Tensor, teacher: Tensor) -> None:
-    if student.shape[1] != teacher.shape[1]:
-        raise ValueError(
-            'CompRessLoss compares both with one queue, but the student is '
-            f'{student.shape[1]} wide and the teacher {teacher.shape[1]}; set '
-            'queues=2 and add the memory student_queue'
-        )
+        return F.log_softmax(queries @ queue.features.t(), dim=1)

@@ -1,22 +1,20 @@
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmdistill.models.losses.base import DistillLoss
+from mmdistill.models.losses.base import DistillLoss, Shapes
+from mmdistill.models.losses.noise_contrastive import (
+    Embedding,
+    is_score,
+    noise_contrastive,
+    warn_of_few_negatives,
+)
 from mmdistill.models.memories import FeatureQueue, InstanceBank
-from mmdistill.ops import after_backward, all_reduce_sum, full_precision
+from mmdistill.ops import all_reduce_sum
 from mmdistill.registry import MODELS
-
-
-class Embedding(nn.Linear):
-    """A linear map to the unit sphere: (N, D) to (N, E)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.normalize(super().forward(x))
 
 
 @MODELS.register_module()
@@ -70,7 +68,7 @@ class CRDLoss(DistillLoss):
     """
 
     level = 'feature'
-    needs = ('sample_idx', 'label')
+    requires = ('sample_idx', 'label')
     #: Type of the embeddings, built with input and output width.
     embedding: ClassVar[type[nn.Module]] = Embedding
     #: Whether embeddings, and so the rows of the banks, have length 1.
@@ -92,7 +90,7 @@ class CRDLoss(DistillLoss):
     ) -> None:
         super().__init__(loss_weight)
         if not exclude_class:
-            self.needs = ('sample_idx',)
+            self.requires = ('sample_idx',)
         self.num_negatives = num_negatives
         self.temperature = temperature
         self.embed_student = self.embedding(student_dim, embed_dim)
@@ -112,7 +110,10 @@ class CRDLoss(DistillLoss):
         self.register_buffer('normalisers', torch.zeros(2))
         self._normalisers_set = False
 
-    @full_precision
+    @classmethod
+    def infer(cls, student: Shapes, target: Shapes) -> dict[str, Any]:
+        return dict(student_dim=student.dim, teacher_dim=target.dim)
+
     def forward(
         self,
         student: Tensor,
@@ -130,12 +131,17 @@ class CRDLoss(DistillLoss):
         else:
             scores = self._against_queues(student, teacher, sample_idx, label)
         loss = self.loss_weight * self._objective(scores)
-        if self.training:
-            after_backward(
-                loss,
-                lambda: self._remember(sample_idx, label, student, teacher),
-            )
+        self.after_step(
+            loss, lambda: self._remember(sample_idx, label, student, teacher)
+        )
         return loss
+
+    def set_training_set(
+        self, num_samples: int, labels: Tensor | None
+    ) -> None:
+        super().set_training_set(num_samples, labels)
+        if self.queue_size is None:
+            warn_of_few_negatives(self.bank_student, self.num_negatives)
 
     def _against_banks(
         self,
@@ -240,30 +246,3 @@ class CRDLoss(DistillLoss):
     def _load_from_state_dict(self, *args) -> None:
         super()._load_from_state_dict(*args)
         self._normalisers_set = False
-
-
-def is_score(scores: Tensor) -> Tensor:
-    """Mask of valid scores; queue rows of the same class hold -inf."""
-    return scores > -torch.inf
-
-
-def noise_contrastive(
-    probability: Tensor, num_samples: int, num_negatives: int | Tensor
-) -> Tensor:
-    """Noise-contrastive estimation against uniform noise.
-
-    Args:
-        probability: P of the positive and of the negatives; 0 marks a column
-            without a negative.
-        num_samples: n, the number of samples that the noise is uniform over.
-        num_negatives: K, at least 1, one number or one per row.
-    Shape:
-        probability: (N, 1 + K), the positive first; num_negatives: (N, 1);
-        returns ().
-    """
-    eps = 1e-7  # as in the authors' code
-    positive, negative = probability[:, :1], probability[:, 1:]
-    noise = num_negatives / num_samples
-    data = -(positive / (positive + noise + eps)).log()
-    noise = ((negative + eps) / noise).log1p().sum(dim=1, keepdim=True)
-    return (data + noise).mean()

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmdistill.models.losses.base import DistillLoss
+from mmdistill.models.losses.base import DistillLoss, Shapes
 from mmdistill.models.losses.soft_targets import as_views, soft_cross_entropy
-from mmdistill.ops import all_reduce_sum, full_precision
+from mmdistill.models.memories import RunningMean
 from mmdistill.registry import MODELS
 
 
@@ -45,7 +46,7 @@ class DINOLoss(DistillLoss):
     """
 
     level = 'logits'
-    views = True
+    multi_view = True
 
     def __init__(
         self,
@@ -60,12 +61,14 @@ class DINOLoss(DistillLoss):
         super().__init__(loss_weight)
         self.student_temperature = student_temperature
         self.teacher_temperature = teacher_temperature
-        self.center_momentum = center_momentum
         self.pairs = pairs
         self.reduction = reduction
-        self.register_buffer('center', torch.zeros(1, num_prototypes or 0))
+        self.center = RunningMean(num_prototypes, center_momentum)
 
-    @full_precision
+    @classmethod
+    def infer(cls, student: Shapes, target: Shapes) -> dict[str, Any]:
+        return dict(num_prototypes=student.dim)
+
     def forward(
         self,
         student: Tensor | Sequence[Tensor],
@@ -74,7 +77,8 @@ class DINOLoss(DistillLoss):
         student, teacher, pairs = as_views(student, teacher, self.pairs)
         targets = [self.assign(view) for view in teacher]
         if self.training:
-            self._update_center(teacher)
+            total = sum(view.sum(dim=0) for view in teacher)
+            self.center.update(total, sum(map(len, teacher)))  # eq. 4
         return self.loss_weight * soft_cross_entropy(
             student, targets, self.student_temperature, pairs, self.reduction
         )
@@ -82,27 +86,5 @@ class DINOLoss(DistillLoss):
     @torch.no_grad()
     def assign(self, teacher: Tensor) -> Tensor:
         """Target probabilities: (N, K) teacher scores to (N, K)."""
-        centred = teacher - self._center_of(teacher)
-        return F.softmax(centred / self.teacher_temperature, dim=1)
-
-    @torch.no_grad()
-    def _update_center(self, teacher: Sequence[Tensor]) -> None:
-        """Eq. 4 over the rows of all views and processes."""
-        total = sum(view.sum(dim=0) for view in teacher)
-        count = total.new_full((1,), sum(len(view) for view in teacher))
-        # Sum and count in one all-reduce; row counts may differ per process.
-        total = all_reduce_sum(torch.cat([total, count]))
-        mean = total[:-1] / total[-1]
-        self.center.lerp_(mean.to(self.center.dtype), 1 - self.center_momentum)
-
-    def _center_of(self, x: Tensor) -> Tensor:
-        """The center, sized by x if num_prototypes was not given."""
-        if self.center.shape[1] == 0:
-            self.center = x.new_zeros(1, x.shape[1])
-        return self.center
-
-    def _load_from_state_dict(self, state_dict, prefix, *args) -> None:
-        saved = state_dict.get(f'{prefix}center')
-        if saved is not None and self.center.shape[1] == 0:
-            self.center = self.center.new_empty(saved.shape)
-        super()._load_from_state_dict(state_dict, prefix, *args)
+        centered = teacher - self.center.of(teacher)
+        return F.softmax(centered / self.teacher_temperature, dim=1)

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from mmdistill.models.losses.kd import KDLoss
 from mmdistill.models.losses.peers import PeerLoss
-from mmdistill.ops import full_precision
 from mmdistill.registry import MODELS
 
 
@@ -40,7 +39,6 @@ class EnsembleKDLoss(PeerLoss):
         super().__init__(loss_weight)
         self.divergence = KDLoss(temperature)
 
-    @full_precision
     def forward(self, peers: Sequence[Tensor]) -> Tensor:
         ensemble = torch.stack(list(peers)).mean(dim=0).detach()
         return self.loss_weight * self.divergence(peers[-1], ensemble)

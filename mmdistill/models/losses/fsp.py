@@ -2,13 +2,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmdistill.models.losses.base import DistillLoss
+from mmdistill.models.losses.base import DistillLoss, Phase, Shapes
 from mmdistill.models.losses.maps import match_sizes
-from mmdistill.ops import full_precision
 from mmdistill.registry import MODELS
 
 
@@ -28,7 +28,6 @@ class FSPLoss(DistillLoss):
     Args:
         student_channels, teacher_channels: widths of the maps; the
             distiller fills them in. They must agree.
-        maps: at least two maps, see `DistillLoss.maps`.
         loss_weight: factor on the loss; 1 in the warm-up phase of the
             RepDistiller code.
     Shape:
@@ -42,13 +41,13 @@ class FSPLoss(DistillLoss):
     """
 
     level = 'maps'
-    stages = (1,)
+    maps = 'all'
+    phases = (Phase.WARMUP,)
 
     def __init__(
         self,
         student_channels: Sequence[int],
         teacher_channels: Sequence[int],
-        maps: str | Sequence[int] = 'all',
         loss_weight: float = 1.0,
     ) -> None:
         super().__init__(loss_weight)
@@ -62,11 +61,17 @@ class FSPLoss(DistillLoss):
             )
         if len(student) < 2:
             raise ValueError(
-                f'FSPLoss needs two maps or more, got maps={maps!r}'
+                'FSPLoss needs two maps or more, got the widths of '
+                f"{len(student)}; set maps='all', or two numbers"
             )
-        self.maps = maps
 
-    @full_precision
+    @classmethod
+    def infer(cls, student: Shapes, target: Shapes) -> dict[str, Any]:
+        return dict(
+            student_channels=student.channels,
+            teacher_channels=target.channels,
+        )
+
     def forward(
         self, student: Sequence[Tensor], teacher: Sequence[Tensor]
     ) -> Tensor:

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmdistill.models.losses.base import DistillLoss
+from mmdistill.models.losses.base import DistillLoss, Phase, Shapes
 from mmdistill.models.losses.maps import match_sizes
-from mmdistill.ops import full_precision
 from mmdistill.registry import MODELS
 
 
@@ -30,7 +30,6 @@ class FTLoss(DistillLoss):
         student_channels, teacher_channels: widths of the map; the distiller
             fills them in.
         rate: width of the factors as a fraction of the teacher's channels.
-        maps: one map, see `DistillLoss.maps`.
         loss_weight: factor on the main phase's loss; 500 in the CIFAR-100
             tables. The reconstruction loss of the warm-up is not weighted.
     Shape:
@@ -44,21 +43,19 @@ class FTLoss(DistillLoss):
     """
 
     level = 'maps'
-    stages = (1, 2)
     maps = 'last'
+    phases = (Phase.WARMUP, Phase.MAIN)
 
     def __init__(
         self,
         student_channels: int | Sequence[int],
         teacher_channels: int | Sequence[int],
         rate: float = 0.5,
-        maps: str | Sequence[int] = 'last',
         loss_weight: float = 1.0,
     ) -> None:
         super().__init__(loss_weight)
-        self.maps = maps
-        student = _single(student_channels, maps)
-        teacher = _single(teacher_channels, maps)
+        student = _single(student_channels)
+        teacher = _single(teacher_channels)
         factors = max(1, int(teacher * rate))
         self.paraphraser = _layers(nn.Conv2d, teacher, teacher, factors)
         self.reconstructor = _layers(
@@ -67,19 +64,23 @@ class FTLoss(DistillLoss):
         self.translator = _layers(
             nn.Conv2d, student, student, factors, norm=True
         )
-        #: 1 trains the paraphraser, 2 the student; `StagedTrainLoop` sets it.
-        self.stage = 2
 
     def reads_student(self) -> bool:
         """Whether the current phase uses the student."""
-        return self.stage == 2
+        return self.phase == Phase.MAIN
 
-    @full_precision
+    @classmethod
+    def infer(cls, student: Shapes, target: Shapes) -> dict[str, Any]:
+        return dict(
+            student_channels=student.channels,
+            teacher_channels=target.channels,
+        )
+
     def forward(
         self, student: Sequence[Tensor] | None, teacher: Sequence[Tensor]
     ) -> Tensor:
         (target,) = teacher
-        if self.stage == 1:
+        if self.phase == Phase.WARMUP:
             again = self.reconstructor(self.paraphraser(target))
             return F.mse_loss(again, target)
         with torch.no_grad():
@@ -88,13 +89,13 @@ class FTLoss(DistillLoss):
         return self.loss_weight * F.l1_loss(_factor(s), _factor(t))
 
 
-def _single(channels: int | Sequence[int], maps: object) -> int:
+def _single(channels: int | Sequence[int]) -> int:
     if isinstance(channels, int):
         return channels
     if len(channels) != 1:
         raise ValueError(
-            f'FTLoss compares one map, but maps={maps!r} chooses '
-            f"{len(channels)}; use maps='last' or one number"
+            f'FTLoss compares one map, got the widths of {len(channels)}; '
+            "set maps='last', or one number"
         )
     return channels[0]
 

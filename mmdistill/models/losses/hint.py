@@ -2,13 +2,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmdistill.models.losses.base import DistillLoss
+from mmdistill.models.losses.base import DistillLoss, Shapes
 from mmdistill.models.losses.maps import match_sizes
-from mmdistill.ops import full_precision
 from mmdistill.registry import MODELS
 
 
@@ -34,7 +34,6 @@ class HintLoss(DistillLoss):
         regressor: False compares the maps channel by channel.
         batch_norm_relu: add BatchNorm and ReLU to the regressor. Leave it out
             for pre-activation maps, which have negative values.
-        maps: which maps are compared, see `DistillLoss.maps`.
         loss_weight: factor on the loss; 100 in the CIFAR-100 tables.
     Shape:
         student, teacher: equally long sequences of (N, C_i, H_i, W_i); the
@@ -48,6 +47,7 @@ class HintLoss(DistillLoss):
     """
 
     level = 'maps'
+    maps = (2,)
 
     def __init__(
         self,
@@ -55,11 +55,9 @@ class HintLoss(DistillLoss):
         teacher_channels: int | Sequence[int],
         regressor: bool = True,
         batch_norm_relu: bool = False,
-        maps: str | Sequence[int] = (2,),
         loss_weight: float = 1.0,
     ) -> None:
         super().__init__(loss_weight)
-        self.maps = maps
         pairs = channel_pairs('HintLoss', student_channels, teacher_channels)
         if not regressor and any(s != t for s, t in pairs):
             raise ValueError(
@@ -79,7 +77,13 @@ class HintLoss(DistillLoss):
             for s, t in pairs
         )
 
-    @full_precision
+    @classmethod
+    def infer(cls, student: Shapes, target: Shapes) -> dict[str, Any]:
+        return dict(
+            student_channels=student.channels,
+            teacher_channels=target.channels,
+        )
+
     def forward(
         self, student: Sequence[Tensor], teacher: Sequence[Tensor]
     ) -> Tensor:

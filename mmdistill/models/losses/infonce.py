@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmdistill.models.losses.base import DistillLoss
-from mmdistill.ops import full_precision
+from mmdistill.models.losses.base import DistillLoss, Shapes
+from mmdistill.models.memories import FeatureQueue
 from mmdistill.registry import MODELS
 
 
@@ -22,43 +24,45 @@ class InfoNCELoss(DistillLoss):
     2020, https://arxiv.org/abs/1911.05722, eq. 1.
 
     Args:
+        dim: width of query and key; the distiller fills it in.
+        queue_size: earlier keys that are kept; 2048 in CoCoRD on CIFAR-100,
+            65536 on ImageNet.
+        queue_dtype: their storage dtype.
         temperature: T, dimensionless; 0.1 in CoCoRD on CIFAR-100, 0.07 on
             ImageNet and in MoCo.
-        level: representation that is contrasted; 'feature' contrasts the
-            pooled features, whose widths must agree.
         loss_weight: factor on the loss.
     Shape:
-        query: (N, D), the student's; key: (N, D), the teacher's; negatives:
-        (M, D) unit vectors, M may be 0. Returns ().
+        query: (N, D), the student's; key: (N, D), the teacher's. Returns ().
     Config:
-        losses=dict(nce=dict(type='InfoNCELoss', level='feature')),
-        memories=dict(negatives=dict(type='FeatureQueue', size=2048))
+        losses=dict(nce=dict(type='InfoNCELoss', level='feature',
+                             queue_size=2048))
     """
 
     level = 'embedding'
-    needs = ('negatives',)
 
     def __init__(
         self,
+        dim: int,
+        queue_size: int = 2048,
+        queue_dtype: str = 'float32',
         temperature: float = 0.1,
-        level: str = 'embedding',
         loss_weight: float = 1.0,
     ) -> None:
         super().__init__(loss_weight)
         self.temperature = temperature
-        self.level = level
+        self.queue = FeatureQueue(queue_size, dim, queue_dtype)
 
-    @full_precision
-    def forward(self, query: Tensor, key: Tensor, negatives: Tensor) -> Tensor:
+    @classmethod
+    def infer(cls, student: Shapes, target: Shapes) -> dict[str, Any]:
+        return dict(dim=target.dim)
+
+    def forward(self, query: Tensor, key: Tensor) -> Tensor:
         query, key = F.normalize(query), F.normalize(key)
         positive = (query * key).sum(dim=1, keepdim=True)
-        scores = torch.cat([positive, query @ negatives.t()], dim=1)
+        scores = torch.cat([positive, query @ self.queue.features.t()], dim=1)
         target = scores.new_zeros(len(scores), dtype=torch.long)
-        return self.loss_weight * F.cross_entropy(
+        loss = self.loss_weight * F.cross_entropy(
             scores / self.temperature, target
         )
-
-    @full_precision
-    def remember(self, student: Tensor, teacher: Tensor) -> dict[str, Tensor]:
-        """The rows that enter the queue after the step: the keys."""
-        return dict(negatives=F.normalize(teacher))
+        self.after_step(loss, lambda: self.queue.enqueue(key.detach()))
+        return loss

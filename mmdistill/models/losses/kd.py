@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmdistill.models.losses.base import DistillLoss
-from mmdistill.ops import full_precision, sinkhorn
+from mmdistill.ops import sinkhorn
 from mmdistill.registry import MODELS
 
 
@@ -55,7 +55,6 @@ class KDLoss(DistillLoss):
         self.assignment = assignment
         self.sinkhorn_iterations = sinkhorn_iterations
 
-    @full_precision
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         divergence = F.kl_div(
             F.log_softmax(student / self.temperature, dim=1),

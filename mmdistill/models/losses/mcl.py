@@ -6,10 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmdistill.models.losses.crd import Embedding, noise_contrastive
-from mmdistill.models.losses.peers import PeerLoss
+from mmdistill.models.losses.noise_contrastive import (
+    Embedding,
+    noise_contrastive,
+    warn_of_few_negatives,
+)
+from mmdistill.models.losses.peers import PeerLoss, PeerShapes
 from mmdistill.models.memories import InstanceBank
-from mmdistill.ops import after_backward, all_reduce_sum, full_precision
+from mmdistill.ops import all_reduce_sum
 from mmdistill.registry import MODELS
 
 PATTERNS = ('full', 'core')
@@ -76,7 +80,7 @@ class MCLLoss(PeerLoss):
     """
 
     level = 'feature'
-    needs = ('sample_idx', 'label')
+    requires = ('sample_idx', 'label')
 
     def __init__(
         self,
@@ -116,7 +120,7 @@ class MCLLoss(PeerLoss):
                 f'got num_peers={num_peers}, feature_dim={feature_dim}'
             )
         if not exclude_class:
-            self.needs = ('sample_idx',)
+            self.requires = ('sample_idx',)
         self.num_negatives = num_negatives
         self.temperature = temperature
         self.pattern = pattern
@@ -129,7 +133,13 @@ class MCLLoss(PeerLoss):
             for _ in range(num_peers)
         )
 
-    @full_precision
+    @classmethod
+    def infer(cls, peers: PeerShapes) -> dict[str, Any]:
+        return dict(
+            num_peers=len(peers.feature_dims),
+            feature_dim=peers.feature_dims,
+        )
+
     def forward(
         self,
         features: Sequence[Tensor],
@@ -162,9 +172,14 @@ class MCLLoss(PeerLoss):
             for b, bank in enumerate(self.banks)
         )
         loss = self.loss_weight * total
-        if self.training:
-            after_backward(loss, lambda: self._remember(sample_idx, views))
+        self.after_step(loss, lambda: self._remember(sample_idx, views))
         return loss
+
+    def set_training_set(
+        self, num_samples: int, labels: Tensor | None
+    ) -> None:
+        super().set_training_set(num_samples, labels)
+        warn_of_few_negatives(self.banks[0], self.num_negatives)
 
     def _anchors(self, bank: int) -> list[int]:
         """The peers whose embeddings are contrasted with this peer's bank."""

@@ -9,7 +9,6 @@ from torch.autograd.function import once_differentiable
 
 from mmdistill.models.losses.base import DistillLoss
 from mmdistill.models.losses.maps import match_sizes
-from mmdistill.ops import full_precision
 from mmdistill.registry import MODELS
 
 
@@ -28,7 +27,6 @@ class NSTLoss(DistillLoss):
     polynomial kernel of degree 2 and offset 0.
 
     Args:
-        maps: which maps are compared, see `DistillLoss.maps`.
         loss_weight: factor on the loss; 50 in the CIFAR-100 tables.
     Shape:
         student, teacher: equally long sequences of (N, C_i, H_i, W_i); widths
@@ -39,13 +37,6 @@ class NSTLoss(DistillLoss):
 
     level = 'maps'
 
-    def __init__(
-        self, maps: str | Sequence[int] = 'stages', loss_weight: float = 1.0
-    ) -> None:
-        super().__init__(loss_weight)
-        self.maps = maps
-
-    @full_precision
     def forward(
         self, student: Sequence[Tensor], teacher: Sequence[Tensor]
     ) -> Tensor:

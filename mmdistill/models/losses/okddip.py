@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mmdistill.models.losses.kd import KDLoss
-from mmdistill.models.losses.peers import PeerLoss
-from mmdistill.ops import full_precision
+from mmdistill.models.losses.peers import PeerLoss, PeerShapes
 from mmdistill.registry import MODELS
 
 
@@ -54,7 +54,7 @@ class OKDDipLoss(PeerLoss):
     """
 
     level = 'logits'
-    needs = ('features',)
+    requires = ('features',)
 
     def __init__(
         self,
@@ -81,7 +81,10 @@ class OKDDipLoss(PeerLoss):
         self.key = nn.Linear(width, inner, bias=False)
         self.divergence = KDLoss(temperature)
 
-    @full_precision
+    @classmethod
+    def infer(cls, peers: PeerShapes) -> dict[str, Any]:
+        return dict(feature_dim=peers.feature_dims)
+
     def forward(
         self, peers: Sequence[Tensor], features: Sequence[Tensor]
     ) -> Tensor:

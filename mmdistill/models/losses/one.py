@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmdistill.models.losses.kd import KDLoss
-from mmdistill.models.losses.peers import PeerLoss
-from mmdistill.ops import all_reduce_mean, full_precision, world_size
+from mmdistill.models.losses.peers import PeerLoss, PeerShapes
+from mmdistill.ops import full_precision, labeled_count
 from mmdistill.registry import MODELS
 
 
@@ -46,8 +47,8 @@ class ONELoss(PeerLoss):
     """
 
     level = 'logits'
-    needs = ('label', 'shared')
-    min_samples = 2  # for the batch norm
+    requires = ('label', 'shared')
+    min_batch = 2  # for the batch norm
 
     def __init__(
         self,
@@ -64,7 +65,12 @@ class ONELoss(PeerLoss):
         )
         self.divergence = KDLoss(temperature)
 
-    @full_precision
+    @classmethod
+    def infer(cls, peers: PeerShapes) -> dict[str, Any]:
+        return dict(
+            num_peers=len(peers.feature_dims), shared_dim=peers.shared_dim
+        )
+
     def forward(
         self, peers: Sequence[Tensor], label: Tensor, shared: Tensor
     ) -> Tensor:
@@ -88,6 +94,5 @@ class ONELoss(PeerLoss):
 
 def _cross_entropy(scores: Tensor, label: Tensor) -> Tensor:
     """Mean over the labeled rows of all processes; 0 if there are none."""
-    count = all_reduce_mean((label >= 0).sum().to(scores.dtype))
     total = F.cross_entropy(scores, label, ignore_index=-1, reduction='sum')
-    return total / count.clamp(min=1 / world_size())
+    return total / labeled_count(label).to(scores.dtype)

@@ -1,32 +1,57 @@
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
 
 from mmdistill.models.losses.base import DistillLoss
 
 
+@dataclass(frozen=True)
+class PeerShapes:
+    """What peers give a loss among them, for `PeerLoss.infer`.
+
+    Attributes:
+        feature_dims: width D_m of each peer's feature, the leader's last.
+        shared_dim: width C of what they share.
+    """
+
+    feature_dims: tuple[int, ...]
+    shared_dim: int
+
+
 class PeerLoss(DistillLoss):
-    """The interface between `OnlineDistiller` and a loss among peers.
+    """What an `OnlineDistiller` looks at in a loss among peers.
 
-    Subclassing is optional.
+    ``level`` is 'feature' or 'logits', and ``forward(peers, **fields)`` takes
+    that level's tensors of all peers, (N, D_m) each; the last one is the
+    leader's.
 
-    A loss among peers is any registered ``nn.Module`` with ``compares_peers =
-    True``, a ``level``, 'feature' or 'logits', and a ``forward(peers,
-    **needed)`` that returns a weighted scalar. ``peers`` are that level's
-    tensors of all peers, (N, D_m) each; the last one is the leader's.
-
-    Besides 'label' and 'sample_idx', ``needs`` may list 'features', the
+    Besides 'label' and 'sample_idx', ``requires`` may list 'features', the
     peers' features (N, D_m), and 'shared', (N, C): the pooled map that the
-    branches share, or the concatenated features of separate networks. The
-    distiller fills in the arguments ``num_peers``, ``feature_dim`` (the widths
-    D_m) and ``shared_dim`` (C) where a config leaves them out.
-
-    A loss whose ensemble is not the mean of the peers' logits defines a method
-    ``ensemble(logits, shared)`` that returns (N, K); `PeerAccuracy` reports
-    its accuracy.
+    branches share, or the concatenated features of separate networks.
 
     Args:
         loss_weight: factor on the returned value.
     """
 
-    compares_peers: ClassVar[bool] = True
+    compares = 'peers'
+
+    @classmethod
+    def infer(cls, peers: PeerShapes) -> dict[str, Any]:
+        """Arguments of the constructor that a config may leave out."""
+        return {}
+
+    def ensemble(
+        self, logits: Sequence[Tensor], shared: Tensor
+    ) -> Tensor | None:
+        """The ensemble's (N, K) logits where they are not the peers' mean.
+
+        `PeerAccuracy` reports its accuracy.
+
+        Shape:
+            logits: (N, K) of each peer; shared: (N, C).
+        """
+        return None

@@ -4,7 +4,6 @@ import torch
 from torch import Tensor
 
 from mmdistill.models.losses.base import DistillLoss
-from mmdistill.ops import full_precision
 from mmdistill.registry import MODELS
 
 
@@ -36,7 +35,6 @@ class PKTLoss(DistillLoss):
         super().__init__(loss_weight)
         self.eps = eps
 
-    @full_precision
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         student, teacher = map(self._probabilities, (student, teacher))
         ratio = (teacher + self.eps) / (student + self.eps)

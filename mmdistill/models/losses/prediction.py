@@ -1,10 +1,12 @@
 from __future__ import annotations
 
-import torch.nn.functional as F
-from torch import Tensor
+from collections.abc import Sequence
+from typing import Any
 
-from mmdistill.models.losses.base import DistillLoss
-from mmdistill.ops import full_precision
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmdistill.models.losses.base import DistillLoss, Shapes
 from mmdistill.registry import MODELS
 
 
@@ -12,23 +14,60 @@ from mmdistill.registry import MODELS
 class PredictionLoss(DistillLoss):
     """Squared distance of L2-normalized vectors: mean of 2 - 2 cos(p, q).
 
+    With several views, view i of the student predicts view i of the target,
+    and the loss is the sum over the views that both have. A distiller gives
+    the target's views in the order that they are predicted in.
+
     Papers: Fu et al., Contrastive Consistent Representation Distillation,
     BMVC 2023, eqs. 6 and 7 of https://openreview.net/forum?id=NSMlX2F21C7;
     Grill et al., Bootstrap Your Own Latent, NeurIPS 2020,
-    https://arxiv.org/abs/2006.07733, eq. 2.
+    https://arxiv.org/abs/2006.07733.
 
     Args:
+        dim: width D; the distiller fills it in.
+        predictor: config of a head on the student's side, such as
+            ``dict(type='PredictorHead')``; None compares the student as it
+            is.
         loss_weight: factor on the loss; 4 in CoCoRD.
     Shape:
-        student: (N, D) predictions; teacher: (N, D) targets, detached.
-        Returns ().
+        student: (N, D); teacher: (N, D) targets, detached; or a list of these
+        each. Returns ().
     Config:
-        losses=dict(prediction=dict(type='PredictionLoss', loss_weight=4.0))
+        losses=dict(prediction=dict(
+            type='PredictionLoss', predictor=dict(type='PredictorHead'),
+            loss_weight=4.0))
     """
 
     level = 'embedding'
+    multi_view = True
 
-    @full_precision
-    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        cosine = F.cosine_similarity(student, teacher.detach(), dim=1)
+    def __init__(
+        self,
+        dim: int | None = None,
+        predictor: dict | None = None,
+        loss_weight: float = 1.0,
+    ) -> None:
+        super().__init__(loss_weight)
+        self.predictor: nn.Module = nn.Identity()
+        if predictor is not None:
+            self.predictor = MODELS.build({'dim': dim, **predictor})
+
+    @classmethod
+    def infer(cls, student: Shapes, target: Shapes) -> dict[str, Any]:
+        return dict(dim=student.dim)
+
+    def forward(
+        self,
+        student: Tensor | Sequence[Tensor],
+        teacher: Tensor | Sequence[Tensor],
+    ) -> Tensor:
+        if isinstance(student, Tensor):
+            student, teacher = [student], [teacher]
+        return sum(
+            self._distance(self.predictor(view), target)
+            for view, target in zip(student, teacher, strict=False)
+        )
+
+    def _distance(self, prediction: Tensor, target: Tensor) -> Tensor:
+        cosine = F.cosine_similarity(prediction, target.detach(), dim=1)
         return self.loss_weight * (2 - 2 * cosine).mean()

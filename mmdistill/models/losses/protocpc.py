@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmdistill.models.losses.base import DistillLoss
+from mmdistill.models.losses.base import DistillLoss, Shapes
 from mmdistill.models.losses.soft_targets import as_views, soft_cross_entropy
-from mmdistill.ops import all_reduce_sum, full_precision, sinkhorn
+from mmdistill.models.memories import RunningMean
+from mmdistill.ops import sinkhorn
 from mmdistill.registry import MODELS
 
 
@@ -51,7 +53,7 @@ class ProtoCPCLoss(DistillLoss):
     """
 
     level = 'logits'
-    views = True
+    multi_view = True
 
     def __init__(
         self,
@@ -74,16 +76,18 @@ class ProtoCPCLoss(DistillLoss):
             )
         self.student_temperature = student_temperature
         self.teacher_temperature = teacher_temperature
-        self.prior_momentum = prior_momentum
         self.assignment = assignment
         self.sinkhorn_iterations = sinkhorn_iterations
         self.scale = student_temperature**2 if scale_by_temperature else 1.0
         self.pairs = pairs
         self.reduction = reduction
         # It sums to K: a uniform prior gives the plain log-sum-exp.
-        self.register_buffer('prior', torch.ones(num_prototypes or 0))
+        self.prior = RunningMean(num_prototypes, prior_momentum, initial=1.0)
 
-    @full_precision
+    @classmethod
+    def infer(cls, student: Shapes, target: Shapes) -> dict[str, Any]:
+        return dict(num_prototypes=student.dim)
+
     def forward(
         self,
         student: Tensor | Sequence[Tensor],
@@ -92,14 +96,17 @@ class ProtoCPCLoss(DistillLoss):
         student, teacher, pairs = as_views(student, teacher, self.pairs)
         targets = [self.assign(view) for view in teacher]
         if self.training:
-            self._update_prior(targets)
+            total = sum(target.sum(dim=0) for target in targets)
+            count = sum(map(len, targets))
+            # Eq. 10 over all views and processes.
+            self.prior.update(total, count, factor=len(total))
         loss = soft_cross_entropy(
             student,
             targets,
             self.student_temperature,
             pairs,
             self.reduction,
-            self._prior_of(targets[0]).log(),
+            self.prior.of(targets[0]).log(),
         )
         return self.loss_weight * self.scale * loss
 
@@ -111,27 +118,3 @@ class ProtoCPCLoss(DistillLoss):
         return sinkhorn(
             teacher, self.teacher_temperature, self.sinkhorn_iterations
         )
-
-    @torch.no_grad()
-    def _update_prior(self, targets: Sequence[Tensor]) -> None:
-        """Eq. 10 over all views and processes, scaled to sum to K."""
-        total = sum(target.sum(dim=0) for target in targets)
-        count = total.new_full((1,), sum(len(target) for target in targets))
-        # Sum and count in one all-reduce; row counts may differ per process.
-        total = all_reduce_sum(torch.cat([total, count]))
-        mean = total[:-1] / total[-1]
-        self.prior = self._prior_of(mean).lerp(
-            len(mean) * mean.to(self.prior.dtype), 1 - self.prior_momentum
-        )
-
-    def _prior_of(self, x: Tensor) -> Tensor:
-        """The prior, sized by x if num_prototypes was not given."""
-        if len(self.prior) == 0:
-            self.prior = x.new_ones(x.shape[-1])
-        return self.prior
-
-    def _load_from_state_dict(self, state_dict, prefix, *args) -> None:
-        saved = state_dict.get(f'{prefix}prior')
-        if saved is not None and len(self.prior) == 0:
-            self.prior = self.prior.new_empty(saved.shape)
-        super()._load_from_state_dict(state_dict, prefix, *args)

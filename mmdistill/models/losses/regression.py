@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
-from mmdistill.models.losses.base import DistillLoss
-from mmdistill.ops import full_precision, l2_normalize
+from mmdistill.models.losses.base import DistillLoss, Shapes
+from mmdistill.ops import l2_normalize
 from mmdistill.registry import MODELS
 
 
@@ -26,7 +28,6 @@ class FeatureRegressionLoss(DistillLoss):
         student_dim, teacher_dim: widths of the features; the distiller fills
             them in.
         batch_norm: Reg-BN; False is Reg.
-        level: representation that is compared.
         loss_weight: factor on the loss.
     Shape:
         student: (N, D_s); teacher: (N, D_t); returns ().
@@ -41,17 +42,18 @@ class FeatureRegressionLoss(DistillLoss):
         student_dim: int,
         teacher_dim: int,
         batch_norm: bool = False,
-        level: str = 'feature',
         loss_weight: float = 1.0,
     ) -> None:
         super().__init__(loss_weight)
-        self.level = level
         self.regressor = nn.Sequential(nn.Linear(student_dim, teacher_dim))
         if batch_norm:
             self.regressor.append(nn.BatchNorm1d(teacher_dim, affine=False))
-            self.min_samples = 2
+            self.min_batch = 2
 
-    @full_precision
+    @classmethod
+    def infer(cls, student: Shapes, target: Shapes) -> dict[str, Any]:
+        return dict(student_dim=student.dim, teacher_dim=target.dim)
+
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         difference = l2_normalize(self.regressor(student)) - l2_normalize(
             teacher

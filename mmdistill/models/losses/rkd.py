@@ -5,7 +5,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmdistill.models.losses.base import DistillLoss
-from mmdistill.ops import full_precision
 from mmdistill.registry import MODELS
 
 
@@ -37,7 +36,7 @@ class RKDLoss(DistillLoss):
     """
 
     level = 'feature'
-    min_samples = 2
+    min_batch = 2
 
     def __init__(
         self,
@@ -49,9 +48,8 @@ class RKDLoss(DistillLoss):
         self.distance_weight = distance_weight
         self.angle_weight = angle_weight
 
-    @full_precision
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        if len(student) < self.min_samples:
+        if len(student) < self.min_batch:
             raise ValueError(
                 f'RKDLoss compares pairs of samples, got a batch of '
                 f'{len(student)}; set train_dataloader.drop_last=True or a '

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmdistill.models.losses.base import DistillLoss
+from mmdistill.models.losses.base import DistillLoss, Shapes
 from mmdistill.models.losses.soft_targets import as_views, mean_inner_product
 from mmdistill.models.losses.views import view_pairs
-from mmdistill.ops import full_precision
+from mmdistill.models.memories import FeatureQueue
 from mmdistill.registry import MODELS
 
 
@@ -25,11 +26,13 @@ class SEEDLoss(DistillLoss):
     Representation, ICLR 2021, https://arxiv.org/abs/2101.04731, section 3.2.
 
     Args:
+        dim: width of student and teacher; the distiller fills it in.
+        queue_size: earlier teacher features that are kept; 65536 in the
+            paper.
+        queue_dtype: their storage dtype.
         student_temperature: tau_s; 0.2 in the paper.
         teacher_temperature: tau_t; 0.01 in the paper. The public code's 1e-4
             makes the target one-hot.
-        level: representation that is compared; the widths of student and
-            teacher must agree.
         pairs: views compared: 'same_and_local', 'all' or 'cross', see
             `view_pairs`. The own key is from the pair's teacher view.
         reduction: 'mean' or 'sum' over the pairs of views.
@@ -40,19 +43,19 @@ class SEEDLoss(DistillLoss):
     Raises:
         ValueError: for lists of views that leave no pair.
     Config:
-        losses=dict(seed=dict(type='SEEDLoss')),
-        memories=dict(queue=dict(type='FeatureQueue', size=65536))
+        losses=dict(seed=dict(type='SEEDLoss', queue_size=65536))
     """
 
     level = 'embedding'
-    views = True
-    needs = ('queue',)
+    multi_view = True
 
     def __init__(
         self,
+        dim: int,
+        queue_size: int = 65536,
+        queue_dtype: str = 'float32',
         student_temperature: float = 0.2,
         teacher_temperature: float = 0.01,
-        level: str = 'embedding',
         pairs: str = 'same_and_local',
         reduction: str = 'mean',
         loss_weight: float = 1.0,
@@ -60,17 +63,20 @@ class SEEDLoss(DistillLoss):
         super().__init__(loss_weight)
         self.student_temperature = student_temperature
         self.teacher_temperature = teacher_temperature
-        self.level = level
         self.pairs = pairs
         self.reduction = reduction
+        self.queue = FeatureQueue(queue_size, dim, queue_dtype)
 
-    @full_precision
+    @classmethod
+    def infer(cls, student: Shapes, target: Shapes) -> dict[str, Any]:
+        return dict(dim=target.dim)
+
     def forward(
         self,
         student: Tensor | Sequence[Tensor],
         teacher: Tensor | Sequence[Tensor],
-        queue: Tensor,
     ) -> Tensor:
+        queue = self.queue.features
         student, teacher, pairs = as_views(student, teacher, self.pairs)
         chosen, factor = view_pairs(
             len(student), len(teacher), pairs, self.reduction
@@ -89,19 +95,15 @@ class SEEDLoss(DistillLoss):
             own_target, queue_target = targets[t]
             loss += (normaliser - own_target * own).mean()
             loss -= mean_inner_product(queue_target, scores[s])
-        return self.loss_weight * factor * loss
+        loss = self.loss_weight * factor * loss
+        self.after_step(loss, lambda: self._enqueue(keys))
+        return loss
 
-    @full_precision
-    @torch.no_grad()
-    def remember(
-        self,
-        student: Tensor | Sequence[Tensor],
-        teacher: Tensor | Sequence[Tensor],
-    ) -> dict[str, Tensor | list[Tensor]]:
-        """The rows that enter the queue after the step: the teacher's."""
-        if isinstance(teacher, Tensor):
-            return dict(queue=F.normalize(teacher))
-        return dict(queue=[F.normalize(view) for view in teacher])
+    def _enqueue(self, keys: Sequence[Tensor]) -> None:
+        # View by view: each is joined over the processes, so the rows have
+        # the order that one process with the joined batch gives.
+        for view in keys:
+            self.queue.enqueue(view)
 
     @torch.no_grad()
     def _assign(self, key: Tensor, queue: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmdistill.models.losses.base import DistillLoss
-from mmdistill.ops import full_precision
 from mmdistill.registry import MODELS
 
 
@@ -21,7 +20,6 @@ class SPLoss(DistillLoss):
     2019, https://arxiv.org/abs/1907.09682.
 
     Args:
-        maps: which maps are compared, see `DistillLoss.maps`.
         loss_weight: factor on the loss; 3000 in the CIFAR-100 tables.
     Shape:
         student, teacher: equally long sequences of (N, C_i, H_i, W_i); widths
@@ -31,14 +29,8 @@ class SPLoss(DistillLoss):
     """
 
     level = 'maps'
+    maps = 'last'
 
-    def __init__(
-        self, maps: str | Sequence[int] = 'last', loss_weight: float = 1.0
-    ) -> None:
-        super().__init__(loss_weight)
-        self.maps = maps
-
-    @full_precision
     def forward(
         self, student: Sequence[Tensor], teacher: Sequence[Tensor]
     ) -> Tensor:

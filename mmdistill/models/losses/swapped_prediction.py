@@ -1,13 +1,20 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmdistill.models.losses.base import DistillLoss
 from mmdistill.models.losses.soft_targets import as_views, soft_cross_entropy
-from mmdistill.ops import full_precision, sinkhorn
+from mmdistill.models.memories import FeatureQueue
+from mmdistill.ops import (
+    full_precision,
+    l2_normalize,
+    rank,
+    sinkhorn,
+    world_size,
+)
 from mmdistill.registry import MODELS
 
 
@@ -37,6 +44,9 @@ class SwappedPredictionLoss(DistillLoss):
             full crops of the mean over all other crops; 'sum' as in OSS, eqs.
             2, 4 and 5. OSS also sums over samples; here samples are always
             averaged, so the batch size does not scale the learning rate.
+        queue_size: embeddings of earlier samples that are kept of each of two
+            full crops, to balance the codes (`OSS`); 0 for none.
+        dim: their width.
         loss_weight: factor on the loss.
     Shape:
         student, teacher: (N, K) prototype scores, or lists with one (N, K)
@@ -49,7 +59,7 @@ class SwappedPredictionLoss(DistillLoss):
     """
 
     level = 'logits'
-    views = True
+    multi_view = True
 
     def __init__(
         self,
@@ -58,6 +68,8 @@ class SwappedPredictionLoss(DistillLoss):
         iterations: int = 3,
         pairs: str = 'cross',
         reduction: str = 'mean',
+        queue_size: int = 0,
+        dim: int | None = None,
         loss_weight: float = 1.0,
     ) -> None:
         super().__init__(loss_weight)
@@ -66,6 +78,10 @@ class SwappedPredictionLoss(DistillLoss):
         self.iterations = iterations
         self.pairs = pairs
         self.reduction = reduction
+        count = 2 if queue_size else 0
+        self.queues = nn.ModuleList(
+            FeatureQueue(queue_size, dim) for _ in range(count)
+        )
 
     def forward(
         self,
@@ -75,6 +91,47 @@ class SwappedPredictionLoss(DistillLoss):
         student, teacher, pairs = as_views(student, teacher, self.pairs)
         codes = [self.codes(view) for view in teacher]
         return self.predict(student, codes, pairs)
+
+    @torch.no_grad()
+    def codes_of(
+        self,
+        crops: Sequence[Tensor],
+        prototypes: Callable[[Tensor], Tensor],
+    ) -> list[Tensor]:
+        """The codes of the full crops, each with its queue if that is full.
+
+        Args:
+            crops: scores of each full crop.
+            prototypes: scores L2-normalized embeddings, as those in the
+                queues.
+        Shape:
+            crops: lists of (N, K); returns as many (N, K).
+        """
+        codes = []
+        for i, scores in enumerate(crops):
+            earlier = None
+            if self.queues and len(self.queues[i]) == self.queues[i].size:
+                # Sinkhorn runs over all processes, so each one adds only its
+                # slice of the queue.
+                share = self.queues[i].features[rank() :: world_size()]
+                earlier = prototypes(share)
+            codes.append(self.codes(scores, earlier))
+        return codes
+
+    def remember(self, value: Tensor, crops: Sequence[Tensor]) -> None:
+        """Give the queues the embeddings of the full crops after the step.
+
+        Args:
+            value: a loss of this step.
+            crops: (N, D) embedding of each full crop.
+        """
+        rows = [l2_normalize(crop.detach()) for crop in crops]
+        self.after_step(value, lambda: self.enqueue(rows))
+
+    def enqueue(self, rows: Sequence[Tensor]) -> None:
+        """Give the queues unit vectors, (N, D) of each full crop."""
+        for queue, row in zip(self.queues, rows, strict=False):
+            queue.enqueue(row)
 
     @full_precision
     @torch.no_grad()

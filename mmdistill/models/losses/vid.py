@@ -2,15 +2,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmdistill.models.losses.base import DistillLoss
+from mmdistill.models.losses.base import DistillLoss, Shapes
 from mmdistill.models.losses.hint import channel_pairs
 from mmdistill.models.losses.maps import match_sizes
-from mmdistill.ops import full_precision
 from mmdistill.registry import MODELS
 
 
@@ -33,7 +33,6 @@ class VIDLoss(DistillLoss):
             distiller fills them in. One number means one map.
         init_variance: initial v of every channel.
         eps: lower bound of the variances.
-        maps: which maps are compared, see `DistillLoss.maps`.
         loss_weight: factor on the loss; 1 in the CIFAR-100 tables.
     Shape:
         student, teacher: equally long sequences of (N, C_i, H_i, W_i); the
@@ -53,7 +52,6 @@ class VIDLoss(DistillLoss):
         teacher_channels: int | Sequence[int],
         init_variance: float = 5.0,
         eps: float = 1e-5,
-        maps: str | Sequence[int] = 'stages',
         loss_weight: float = 1.0,
     ) -> None:
         super().__init__(loss_weight)
@@ -63,7 +61,6 @@ class VIDLoss(DistillLoss):
                 f'variance, got init_variance={init_variance} and eps={eps}'
             )
         self.eps = eps
-        self.maps = maps
         pairs = channel_pairs('VIDLoss', student_channels, teacher_channels)
         self.regressors = nn.ModuleList(_regressor(s, t) for s, t in pairs)
         # log(exp(x) - 1) in a form that does not overflow for large x.
@@ -73,7 +70,13 @@ class VIDLoss(DistillLoss):
             torch.full((t,), log_scale) for _, t in pairs
         )
 
-    @full_precision
+    @classmethod
+    def infer(cls, student: Shapes, target: Shapes) -> dict[str, Any]:
+        return dict(
+            student_channels=student.channels,
+            teacher_channels=target.channels,
+        )
+
     def forward(
         self, student: Sequence[Tensor], teacher: Sequence[Tensor]
     ) -> Tensor:

@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmdistill.models.losses.base import DistillLoss
-from mmdistill.models.losses.crd import CRDLoss, is_score
-from mmdistill.ops import all_reduce_mean, full_precision, orthonormal
+from mmdistill.models.losses.base import DistillLoss, Shapes
+from mmdistill.models.losses.crd import CRDLoss
+from mmdistill.models.losses.noise_contrastive import is_score
+from mmdistill.ops import all_reduce_mean, orthonormal
 from mmdistill.registry import MODELS
 
 
@@ -206,6 +208,10 @@ class LCKTLoss(DistillLoss):
             self.connector = nn.Linear(student_dim, teacher_dim)
         self._maps: tuple[LipschitzEmbedding, ...] = ()
 
+    @classmethod
+    def infer(cls, student: Shapes, target: Shapes) -> dict[str, Any]:
+        return dict(student_dim=student.dim, teacher_dim=target.dim)
+
     def connect(self, losses: Mapping[str, nn.Module]) -> None:
         if self.critic is None:
             return
@@ -220,7 +226,6 @@ class LCKTLoss(DistillLoss):
         # A tuple registers no submodules, so only the critic owns the maps.
         self._maps = critic.embed_student, critic.embed_teacher
 
-    @full_precision
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         cost = self.cost(student, teacher)
         return self.loss_weight * (self.plan(cost) * cost).sum()

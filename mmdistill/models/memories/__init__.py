@@ -2,5 +2,6 @@
 
 from mmdistill.models.memories.feature_queue import FeatureQueue
 from mmdistill.models.memories.instance_bank import InstanceBank
+from mmdistill.models.memories.running_mean import RunningMean
 
-__all__ = ['FeatureQueue', 'InstanceBank']
+__all__ = ['FeatureQueue', 'InstanceBank', 'RunningMean']

@@ -70,13 +70,15 @@ class InstanceBank(nn.Module):
             )
         self._largest_class = 1
         if num_samples is not None:
-            self.learn(num_samples)
+            self.resize_to(num_samples)
 
     def __len__(self) -> int:
         return len(self.features)
 
     @torch.no_grad()
-    def learn(self, num_samples: int, labels: Tensor | None = None) -> None:
+    def resize_to(
+        self, num_samples: int, labels: Tensor | None = None
+    ) -> None:
         """Size the bank for a dataset, and store its labels if it has any.
 
         Args:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from helpers import relative_error
 
 from mmdistill.models.losses import MCLLoss
-from mmdistill.models.losses.crd import noise_contrastive
+from mmdistill.models.losses.noise_contrastive import noise_contrastive
 
 GOLDEN = dict(feature_dim=128, embed_dim=16, num_samples=200,
               num_negatives=32, temperature=0.1)  # fmt: skip
