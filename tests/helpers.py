@@ -84,6 +84,18 @@ def run_distributed(function, world: int, *args) -> list:
     return [results[rank] for rank in range(world)]
 
 
+def load_config(path):
+    """A config, whose text is not formatted for each checkpoint and log.
+
+    That takes as long as a step does, and MMEngine's own ``fromfile`` does
+    not hand on that it is not wanted.
+    """
+    from mmengine.config import Config
+
+    cfg = Config.fromfile(path).to_dict()
+    return Config(cfg, format_python_code=False)
+
+
 def tiny_classifier(depth=8, widths=(4, 4, 8, 16), classes=10, **kwargs):
     """Config of a small CIFAR network for 8x8 digits."""
     return dict(
