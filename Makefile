@@ -10,7 +10,7 @@ PYTHON ?= python3
 VENV ?= .venv
 # further arguments to pip install, e.g. an index that has CPU-only torch
 PIP_ARGS ?=
-# processes that share the quick tests
+# processes that share the tests
 WORKERS ?= 2
 
 BIN := $(VENV)/bin
@@ -33,7 +33,8 @@ test: $(READY)
 
 # pytest ends with 5 where no test has the mark: nothing to run, no failure.
 test-slow: $(READY)
-	$(BIN)/python -m pytest -m slow || [ $$? -eq 5 ]
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile \
+	    -m slow || [ $$? -eq 5 ]
 
 lint: $(READY)
 	$(BIN)/ruff check

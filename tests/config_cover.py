@@ -50,12 +50,15 @@ def cover(leaves: list[str], chosen: Iterable[str] = ()) -> list[str]:
     """Further leaves that reach, with the chosen ones, what all reach.
 
     The greedy set cover: always the leaf that reaches most of what is left,
-    the first by name among equals.
+    the first by name among equals; then without those that came too early.
     """
-    left = union(leaves) - union(chosen)
-    further = []
+    wanted = union(leaves) - union(chosen)
+    further, left = [], wanted
     while left:
-        best = max(leaves, key=lambda leaf: len(reached(leaf) & left))
-        further.append(best)
-        left -= reached(best)
+        further.append(max(leaves, key=lambda leaf: len(reached(leaf) & left)))
+        left -= reached(further[-1])
+    for leaf in tuple(further):
+        others = [other for other in further if other != leaf]
+        if wanted <= union(others):
+            further = others
     return sorted(further)

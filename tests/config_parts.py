@@ -1,8 +1,7 @@
-"""What can be said of a config without building it: are its parts there?"""
+"""What can be said of a config without training: its parts fit their keys."""
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Iterator
 
@@ -15,7 +14,6 @@ REGISTRIES = dict(
     model=registry.MODELS,
     data_preprocessor=registry.MODELS,
     init_cfg=registry.WEIGHT_INITIALIZERS,
-    batch_augments=registry.BATCH_AUGMENTS,
     augments=registry.BATCH_AUGMENTS,
     train_dataloader=registry.DATASETS,
     val_dataloader=registry.DATASETS,
@@ -35,35 +33,49 @@ REGISTRIES = dict(
     test_evaluator=registry.METRICS,
     optim_wrapper=registry.OPTIM_WRAPPERS,
     optimizer=registry.OPTIMIZERS,
+    clip_grad=None,  # its type is a number or a norm
     param_scheduler=registry.PARAM_SCHEDULERS,
     visualizer=registry.VISUALIZERS,
     vis_backends=registry.VISBACKENDS,
 )
+#: Those whose parts need nothing else to be built, and are quick to build.
+BUILT = registry.TRANSFORMS, registry.HOOKS
 
 
 def parts(
-    value: object, of: Registry | None = None, key: str = ''
+    value: object, key: str = '', of: Registry | None = None
 ) -> Iterator[tuple[str, Registry, dict]]:
-    """Every dictionary with a `type`, its key, and where it is registered."""
+    """Every dictionary with a type: its key, its registry and itself.
+
+    What is inside of a part that is built is seen to by the part.
+    """
     if isinstance(value, dict):
         if of is not None and isinstance(value.get('type'), str):
             yield key, of, value
+            if of in BUILT:
+                return
         for name, item in value.items():
             below = f'{key}.{name}' if key else name
-            yield from parts(item, REGISTRIES.get(name, of), below)
+            # The keys of hooks are names, and one is `param_scheduler`.
+            within = of if of in BUILT else REGISTRIES.get(name, of)
+            yield from parts(item, below, within)
     elif isinstance(value, (list, tuple)):
         for number, item in enumerate(value):
-            yield from parts(item, of, f'{key}.{number}')
+            yield from parts(item, f'{key}.{number}', of)
 
 
 def accepted(part: type) -> set[str] | None:
-    """The arguments that a class takes, None where any name would do."""
+    """The arguments of a part and, behind **kwargs, of its bases; None: any.
+
+    >>> accepted(dict) is None
+    True
+    """
     names: set[str] = set()
-    for cls in inspect.getmro(part) if inspect.isclass(part) else [part]:
-        if cls is object:
-            return None
+    for cls in part.__mro__ if inspect.isclass(part) else [part]:
         if inspect.isclass(cls) and '__init__' not in vars(cls):
             continue
+        if cls is object:
+            break
         parameters = inspect.signature(cls).parameters.values()
         names |= {p.name for p in parameters if p.kind != p.VAR_KEYWORD}
         if all(p.kind != p.VAR_KEYWORD for p in parameters):
@@ -71,17 +83,26 @@ def accepted(part: type) -> set[str] | None:
     return None
 
 
-def mistakes(cfg: dict) -> list[str]:
-    """Parts that are not registered, and arguments that a part lacks."""
-    found = []
-    for key, of, part in parts(cfg):
-        cls = of.get(part['type'])
-        if cls is None:
-            found.append(f'{key}: no {of.name} is called {part["type"]}')
-            continue
-        known = accepted(cls)
-        for name in part.keys() - {'type', '_scope_'}:
-            if known is not None and name not in known:
-                near = difflib.get_close_matches(name, known)
-                found.append(f'{key}: {part["type"]} has no {name}, {near}')
-    return found
+def mistake(of: Registry, part: dict) -> str | None:
+    """What is wrong with a part, if anything is."""
+    arguments = part.keys() - {'type', '_scope_'}
+    if of is registry.PARAM_SCHEDULERS:
+        arguments -= {'convert_to_iter_based'}  # the runner's
+    if of in BUILT:
+        try:
+            of.build(part)
+        except Exception as error:
+            return str(error)
+        return None
+    cls = of.get(part['type'])
+    if cls is None:
+        return f'no {of.name} is called {part["type"]}'
+    known = accepted(cls)
+    unknown = sorted(arguments - known) if known is not None else []
+    return f'{part["type"]} takes no {", ".join(unknown)}' if unknown else None
+
+
+def mistakes(cfg: dict) -> dict[str, str]:
+    """What is wrong with the parts of a config, by their keys."""
+    found = {key: mistake(of, part) for key, of, part in parts(cfg)}
+    return {key: text for key, text in found.items() if text is not None}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
-import socket
+import tempfile
 import traceback
 
 import torch
@@ -19,22 +20,20 @@ def relative_error(actual, expected) -> float:
     return float((actual - expected).abs().max() / expected.abs().max())
 
 
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
+#: Only so that what hangs ends: a busy machine may take its time.
+PATIENCE = 900
 
 
-def _worker(rank, world, port, function, args, queue):
+def _worker(rank, world, store, function, args, queue):
+    gc.freeze()  # as in conftest.py
     torch.set_num_threads(1)
     os.environ.update(
-        MASTER_ADDR='127.0.0.1',
-        MASTER_PORT=str(port),
-        RANK=str(rank),
-        LOCAL_RANK=str(rank),
-        WORLD_SIZE=str(world),
+        RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(world)
     )
-    dist.init_process_group('gloo', rank=rank, world_size=world)
+    # They meet at a file: a free port may be taken before it is used.
+    dist.init_process_group(
+        'gloo', init_method=f'file://{store}', rank=rank, world_size=world
+    )
     try:
         result, error = function(rank, world, *args), None
     except BaseException:
@@ -65,23 +64,34 @@ def run_distributed(function, world: int, *args) -> list:
         ['mmdistill.models', 'mmdistill.engine.hooks']
     )
     queue = context.Queue()
-    port = free_port()
-    workers = [
-        context.Process(
-            target=_worker, args=(rank, world, port, function, args, queue)
-        )
-        for rank in range(world)
-    ]
-    for worker in workers:
-        worker.start()
     results = {}
-    for _ in workers:
-        rank, result, error = queue.get(timeout=240)
-        assert error is None, f'process {rank} failed:\n{error}'
-        results[rank] = result
-    for worker in workers:
-        worker.join(timeout=60)
+    with tempfile.TemporaryDirectory() as folder:
+        common = world, f'{folder}/store', function, args, queue
+        workers = [
+            context.Process(target=_worker, args=(rank, *common))
+            for rank in range(world)
+        ]
+        for worker in workers:
+            worker.start()
+        for _ in workers:
+            rank, result, error = queue.get(timeout=PATIENCE)
+            assert error is None, f'process {rank} failed:\n{error}'
+            results[rank] = result
+        for worker in workers:
+            worker.join(timeout=PATIENCE)
     return [results[rank] for rank in range(world)]
+
+
+def load_config(path):
+    """A config, whose text is not formatted for each checkpoint and log.
+
+    That takes as long as a step does, and MMEngine's own ``fromfile`` does
+    not hand on that it is not wanted.
+    """
+    from mmengine.config import Config
+
+    cfg = Config.fromfile(path).to_dict()
+    return Config(cfg, format_python_code=False)
 
 
 def tiny_classifier(depth=8, widths=(4, 4, 8, 16), classes=10, **kwargs):

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ROOT / 'tools'
@@ -93,7 +94,7 @@ class Toy:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=300,
+            timeout=PATIENCE,
         )
         assert (done.returncode != 0) == fails, done.stdout
         return done.stdout

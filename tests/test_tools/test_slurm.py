@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 # A script that runs a throw-away cluster: start, run COMMAND, stop.
@@ -92,7 +93,7 @@ def test_a_requeued_job_goes_on(toy, cluster):
     )
     job = submitted.split()[-1]
 
-    def wait(condition, seconds=120):
+    def wait(condition, seconds=PATIENCE):
         end = time.monotonic() + seconds
         while not condition():
             log = toy.folder / 'job.log'
