@@ -182,10 +182,10 @@ def small(cfg: Config, work_dir, canvas: Path) -> Config:
             hook.update(start_epoch=0, prefill=16)
         if hook['type'] == 'KNNHook':
             hook.update(by_epoch=False)
-    if cfg.train_cfg.get('type') == 'StagedTrainLoop':
+    if cfg.train_cfg.get('type') == 'TwoPhaseTrainLoop':
         loader = cfg.train_dataloader
         loader.batch_size = 24  # one step a stage
-        cfg.train_cfg.update(max_epochs=1, first_stage_epochs=1)
+        cfg.train_cfg.update(max_epochs=1, warmup_epochs=1)
     else:
         cfg.train_cfg = dict(by_epoch=False, max_iters=1, val_interval=1)
         cfg.default_hooks.checkpoint.update(by_epoch=False, interval=1)
@@ -298,9 +298,9 @@ def test_takes_a_step(leaf):
     cfg = load(leaf)
     model = built(cfg).train()
     stages = [2]
-    if hasattr(model, 'learn_dataset'):
-        model.learn_dataset(24, torch.arange(24))
-        if cfg.train_cfg.get('type') == 'StagedTrainLoop':
+    if hasattr(model, 'set_training_set'):
+        model.set_training_set(24, torch.arange(24))
+        if cfg.train_cfg.get('type') == 'TwoPhaseTrainLoop':
             stages = [1, 2]
     got = set()
     for stage in stages:

@@ -11,9 +11,5 @@ model = dict(
     teacher=dict(_base_.teacher, prototypes=None),
     teacher_ckpt='work_dirs/ssl_digits/teacher/student.pth',
     task_weight=0,
-    losses=dict(compress=dict(type='CompRessLoss')),
-    memories=dict(
-        student_queue=dict(type='FeatureQueue', size=512),
-        teacher_queue=dict(type='FeatureQueue', size=512),
-    ),
+    losses=dict(compress=dict(type='CompRessLoss', queue_size=512)),
 )

@@ -11,6 +11,7 @@ model = dict(
     teacher=dict(_base_.teacher, prototypes=None),
     teacher_ckpt='work_dirs/ssl_digits/teacher/student.pth',
     task_weight=0,
-    losses=dict(seed=dict(type='SEEDLoss', teacher_temperature=0.04)),
-    memories=dict(queue=dict(type='FeatureQueue', size=512)),
+    losses=dict(
+        seed=dict(type='SEEDLoss', queue_size=512, teacher_temperature=0.04)
+    ),
 )

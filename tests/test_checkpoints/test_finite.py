@@ -151,7 +151,7 @@ def test_either_stage_of_a_staged_run(tmp_path, stage):
     cfg.model.losses.fsp = dict(type='FSPLoss')
     cfg.model.teacher = copy.deepcopy(cfg.model.student)
     cfg.train_cfg = dict(
-        type='StagedTrainLoop', max_epochs=1, first_stage_epochs=1
+        type='TwoPhaseTrainLoop', max_epochs=1, warmup_epochs=1
     )
     first, names = (2, "'fsp'") if stage == 1 else (5, "'task', 'kd'")
     with pytest.raises(

@@ -54,7 +54,7 @@ def config(**kwargs):
 
 def build(**kwargs) -> OnlineDistiller:
     model = MODELS.build(config(**kwargs))
-    model.learn_dataset(40, torch.arange(40) % 10)
+    model.set_training_set(40, torch.arange(40) % 10)
     return model
 
 
@@ -728,6 +728,6 @@ def test_a_loss_that_peers_cannot_serve(level, needs, message):
         def forward(self, peers, **needed):
             return peers[0].sum()
 
-    Strange.level, Strange.needs = level, needs
+    Strange.level, Strange.requires = level, needs
     with pytest.raises(ValueError, match=message):
         MODELS.build(config(losses=dict(strange=Strange())))

@@ -150,7 +150,7 @@ def test_it_teaches_a_resnet8x4_that_sees_less(size):
         )
     ).train()
     assert model.feature_dims == (256, 2048)
-    model.learn_dataset(8, torch.arange(8) % 2)
+    model.set_training_set(8, torch.arange(8) % 2)
     samples = [
         DataSample(metainfo=dict(sample_idx=i)).set_gt_label(i % 2)
         for i in range(4)

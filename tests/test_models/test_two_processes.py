@@ -72,7 +72,7 @@ def two_steps(rank: int, world: int, name: str) -> dict:
         | cfg
     ).double()
     model.teacher.double()
-    model.learn_dataset(40, torch.arange(40) % 10)
+    model.set_training_set(40, torch.arange(40) % 10)
     model.set_stage(stage)
     model.train()
     for module in model.modules():  # its statistics are each process's own

@@ -49,7 +49,7 @@ def make_parts(name, args):
     if not args.losses:
         cfg.model.losses = {}
     model = MODELS.build(cfg.model).to(args.device).train()
-    model.learn_dataset(args.samples, torch.arange(args.samples) % 100)
+    model.set_training_set(args.samples, torch.arange(args.samples) % 100)
     images = torch.randn(
         args.batch_size, *cfg.model.input_size, device=args.device
     )

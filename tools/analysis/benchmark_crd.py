@@ -48,7 +48,7 @@ def make_steps(args):
         num_negatives=args.negatives,
     )
     for bank in (loss.bank_student, loss.bank_teacher):
-        bank.learn(args.samples, labels)
+        bank.resize_to(args.samples, labels)
     student = torch.randn(args.batch_size, args.feature_dim)
     teacher = torch.randn(args.batch_size, args.feature_dim)
     index = torch.randperm(args.samples)[: args.batch_size]

@@ -51,7 +51,7 @@ def build(method, args):
     cfg.model.teacher_ckpt = None
     cfg.model.data_preprocessor = cfg.data_preprocessor
     model = MODELS.build(cfg.model).to(args.device).train()
-    model.learn_dataset(args.samples, torch.arange(args.samples) % 100)
+    model.set_training_set(args.samples, torch.arange(args.samples) % 100)
     stages = {
         s for m in model.losses.values() for s in getattr(m, 'stages', ())
     }

@@ -1,17 +1,24 @@
 # CoCoRD with its numbers for ImageNet (section 4); m_r is our choice.
 method = dict(
     type='CoCoRD',
-    losses=dict(),
+    losses=dict(
+        contrastive=dict(
+            type='InfoNCELoss',
+            target='teacher',
+            queue_size=65536,
+            temperature=0.07,
+            loss_weight=1.0,
+        ),
+        prediction=dict(
+            type='PredictionLoss',
+            target='slow_student',
+            predictor=dict(type='PredictorHead'),
+            loss_weight=4.0,
+        ),
+    ),
     head=dict(type='ProjectionHead', num_layers=2, out_dim=128),
-    predictor=dict(type='PredictorHead'),
-    queue_size=65536,
-    temperature=0.07,
-    contrastive_weight=1.0,
-    prediction_weight=4.0,
     task_weight=1.0,
     symmetric=False,
-    contrastive_encoder='teacher',
-    cognate_encoder='slow_student',
 )
 # m_r = m_c = 0.999.
 method_hooks = dict(

@@ -15,8 +15,11 @@ method = dict(
     teacher=dict(prototypes=None),
     losses=dict(
         compress=dict(
-            type='CompRessLoss', queues=1, temperature=0.04, level='feature'
+            type='CompRessLoss',
+            level='feature',
+            queues=1,
+            queue_size=128000,
+            temperature=0.04,
         )
     ),
-    memories=dict(teacher_queue=dict(type='FeatureQueue', size=128000)),
 )

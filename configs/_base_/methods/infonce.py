@@ -4,7 +4,11 @@
 method = dict(
     task_weight=1.0,
     losses=dict(
-        infonce=dict(type='InfoNCELoss', temperature=0.1, level='feature')
+        infonce=dict(
+            type='InfoNCELoss',
+            level='feature',
+            queue_size=2048,
+            temperature=0.1,
+        )
     ),
-    memories=dict(negatives=dict(type='FeatureQueue', size=2048)),
 )

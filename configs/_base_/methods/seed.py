@@ -7,11 +7,11 @@ method = dict(
     losses=dict(
         seed=dict(
             type='SEEDLoss',
+            queue_size=65536,
             student_temperature=0.2,
             teacher_temperature=0.01,
             pairs='same_and_local',
             reduction='mean',
         )
     ),
-    memories=dict(queue=dict(type='FeatureQueue', size=65536)),
 )

@@ -88,9 +88,10 @@ class ComparingDistiller(BaseDistiller):
         """Build losses that fit what the student and the targets give.
 
         Args:
-            losses: name to config.
+            losses: name to config; one that is None is left out.
             input_size: (C, H, W) of the student's images.
         """
+        losses = {k: cfg for k, cfg in losses.items() if cfg is not None}
         self._check_names(losses)
         with_maps = wants_maps(losses)
         student = Endpoint(

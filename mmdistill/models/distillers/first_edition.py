@@ -28,15 +28,31 @@ _MOVED = {
     'feature_classifier.': 'losses.classifier.classifier.',
     'predictor.': 'losses.prediction.predictor.',
 }
-#: Arguments of CoCoRD that its losses have now, and what they were without.
+#: CoCoRD's two losses, as the first edition had them by default.
 _COCORD = dict(
-    predictor=dict(type='PredictorHead'),
-    queue_size=2048,
-    temperature=0.1,
-    contrastive_weight=1.0,
-    prediction_weight=4.0,
-    contrastive_encoder='teacher',
-    cognate_encoder='slow_student',
+    contrastive=dict(
+        type='InfoNCELoss',
+        target='teacher',
+        queue_size=2048,
+        temperature=0.1,
+        loss_weight=1.0,
+    ),
+    prediction=dict(
+        type='PredictionLoss',
+        target='slow_student',
+        predictor=dict(type='PredictorHead'),
+        loss_weight=4.0,
+    ),
+)
+#: Arguments of CoCoRD that are these losses' now.
+_COCORD_ARGUMENTS = dict(
+    queue_size=('contrastive', 'queue_size'),
+    temperature=('contrastive', 'temperature'),
+    contrastive_weight=('contrastive', 'loss_weight'),
+    contrastive_encoder=('contrastive', 'target'),
+    predictor=('prediction', 'predictor'),
+    prediction_weight=('prediction', 'loss_weight'),
+    cognate_encoder=('prediction', 'target'),
 )
 
 
@@ -103,45 +119,38 @@ def cocord_losses(
         kwargs: of `CoCoRD`, with the first edition's among them.
     Returns:
         the losses and the other arguments.
+    Raises:
+        ValueError: if a loss of another kind has the name of one of the two,
+            or both are left out.
     """
+    losses = dict(losses or {})
     rest = dict(kwargs)
-    old = {key: rest.pop(key) for key in _COCORD if key in rest}
+    old = {key: rest.pop(key) for key in _COCORD_ARGUMENTS if key in rest}
     if not old:
-        return dict(losses or {}), rest
-    value = {**_COCORD, **old}
-    encoders = value['contrastive_encoder'], value['cognate_encoder']
-    if not set(encoders) <= {'teacher', 'slow_student', None} or not any(
-        encoders
+        return losses, rest
+    own = {}
+    for name, default in _COCORD.items():
+        entry = losses.pop(name, None) or default
+        if _kind(entry) != default['type']:
+            raise ValueError(
+                f'a loss may not be named {name!r}: {sorted(old)} make one of '
+                'this name; rename it in model.losses'
+            )
+        own[name] = copy.deepcopy(dict(entry))
+    for key, value in old.items():
+        name, argument = _COCORD_ARGUMENTS[key]
+        own[name][argument] = value
+        _warn(f'model.{key}', f'model.losses.{name}.{argument}')
+    targets = [entry['target'] for entry in own.values()]
+    if not set(targets) <= {'teacher', 'slow_student', None} or not any(
+        targets
     ):
         raise ValueError(
             'CoCoRD takes contrastive_encoder and cognate_encoder from '
-            f"('teacher', 'slow_student', None), not both None; got {encoders}"
+            f"('teacher', 'slow_student', None), not both None; got {targets}"
         )
-    own = {}
-    if encoders[0]:
-        own['contrastive'] = dict(
-            type='InfoNCELoss',
-            target=encoders[0],
-            queue_size=value['queue_size'],
-            temperature=value['temperature'],
-            loss_weight=value['contrastive_weight'],
-        )
-    if encoders[1]:
-        own['prediction'] = dict(
-            type='PredictionLoss',
-            target=encoders[1],
-            predictor=value['predictor'],
-            loss_weight=value['prediction_weight'],
-        )
-    taken = sorted(own.keys() & (losses or {}).keys())
-    if taken:
-        raise ValueError(
-            f'a loss may not be named {taken}: {sorted(old)} make losses of '
-            'these names; rename it in model.losses'
-        )
-    for key in old:
-        _warn(f'model.{key}', 'model.losses.contrastive and .prediction')
-    return {**own, **(losses or {})}, rest
+    own = {k: entry for k, entry in own.items() if entry['target']}
+    return {**own, **losses}, rest
 
 
 def rename_keys(model: nn.Module, state: dict, prefix: str) -> None:

@@ -202,6 +202,7 @@ class OnlineDistiller(ComparingDistiller):
     def _build_peer_losses(
         self, losses: dict, input_size: Sequence[int], shapes: PeerShapes
     ) -> None:
+        losses = {k: cfg for k, cfg in losses.items() if cfg is not None}
         self._check_names(losses)
         among = {
             name: cfg

@@ -29,7 +29,7 @@ def config(work_dir, losses, main=2, first=2, **kwargs):
         **kwargs,
     )
     cfg.train_cfg = dict(
-        type='StagedTrainLoop', max_epochs=main, first_stage_epochs=first
+        type='TwoPhaseTrainLoop', max_epochs=main, warmup_epochs=first
     )
     cfg.param_scheduler = dict(
         type='MultiStepLR', milestones=[1], gamma=0.1, by_epoch=True
@@ -138,7 +138,7 @@ def test_no_loss_with_a_first_stage(tmp_path):
 def test_two_stage_loss_without_the_loop(tmp_path):
     cfg = config(tmp_path / 'run', SAME)
     cfg.train_cfg = dict(by_epoch=True, max_epochs=1)
-    with pytest.raises(ValueError, match='StagedTrainLoop'):
+    with pytest.raises(ValueError, match='TwoPhaseTrainLoop'):
         DistillRunner.from_cfg(cfg).train()
 
 

@@ -7,7 +7,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import mmdistill.models  # noqa: F401
-from mmdistill.models.distillers.wiring import LEVELS
+from mmdistill.models.distillers.loss_builder import LEVELS
 from mmdistill.models.memories import InstanceBank
 from mmdistill.registry import MODELS
 

@@ -182,7 +182,7 @@ def test_negatives_are_drawn_once_and_of_other_classes():
     loss = small()
     labels = torch.arange(40) % 4
     for bank in loss.banks:
-        bank.learn(40, labels)
+        bank.resize_to(40, labels)
     drawn = []
     draw = loss.banks[0].draw_negatives
     loss.banks[0].draw_negatives = lambda *a: (

@@ -32,9 +32,7 @@ def test_only_the_linear_map_learns():
     loss = FeatureRegressionLoss(3, 4, batch_norm=True)
     learning = dict(loss.named_parameters())
     assert set(learning) == {'regressor.0.weight', 'regressor.0.bias'}
-    assert (
-        loss.min_samples == 2 and FeatureRegressionLoss(3, 4).min_samples == 1
-    )
+    assert loss.min_batch == 2 and FeatureRegressionLoss(3, 4).min_batch == 1
     assert MODELS.get('FeatureRegressionLoss') is FeatureRegressionLoss
 
 

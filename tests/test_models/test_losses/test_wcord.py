@@ -381,7 +381,7 @@ def test_more_negatives_than_samples_are_drawn_with_replacement():
 
 def test_one_class_has_negatives_where_classes_do_not_count():
     loss = CRDLoss(6, 9, num_samples=8, num_negatives=4, exclude_class=False)
-    loss.bank_student.learn(8, torch.zeros(8, dtype=torch.long))
+    loss.bank_student.resize_to(8, torch.zeros(8, dtype=torch.long))
     loss(torch.randn(2, 6), torch.randn(2, 9), torch.arange(2)).backward()
 
 
@@ -515,7 +515,7 @@ def test_more_negatives_than_there_are_is_said(monkeypatch):
     )
     labels = torch.zeros(40, dtype=torch.long)
     labels[31:] = torch.arange(9) + 1
-    model.learn_dataset(40, labels)
+    model.set_training_set(40, labels)
     (text,) = said
     assert 'losses.crd.num_negatives=10' in text and 'only 9' in text
     drawn = model.losses['crd'].bank_student.draw_negatives(

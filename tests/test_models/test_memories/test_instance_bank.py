@@ -52,7 +52,7 @@ LABELS = torch.tensor([2, 0, -1, 2, 2, 2, 1, -1, 0, 2])
 
 def test_negatives_are_uniform_over_other_classes():
     bank = InstanceBank(dim=2)
-    bank.learn(10, LABELS)
+    bank.resize_to(10, LABELS)
     anchors = torch.tensor([0, 1, 6, 2])  # classes 2, 0, 1 and none
     drawn = bank.draw_negatives(anchors, 20000, LABELS[anchors])
     assert drawn.shape == (4, 20000)
@@ -84,19 +84,19 @@ def test_learning_the_dataset():
     assert len(bank) == 0
     with pytest.raises(ValueError, match='num_samples'):
         bank.update(torch.tensor([0]), torch.ones(1, 4))
-    bank.learn(10, LABELS)
+    bank.resize_to(10, LABELS)
     rows = bank.features.clone()
-    bank.learn(10, LABELS)  # a second time changes nothing
+    bank.resize_to(10, LABELS)  # a second time changes nothing
     assert torch.equal(bank.features, rows)
     with pytest.raises(ValueError, match='holds 10 .* has 11'):
-        bank.learn(11)
+        bank.resize_to(11)
     with pytest.raises(ValueError, match='at least 2'):
         InstanceBank(dim=4).learn(1)
 
 
 def test_one_class_leaves_no_negative():
     bank = InstanceBank(dim=4)
-    bank.learn(6, torch.zeros(6, dtype=torch.long))
+    bank.resize_to(6, torch.zeros(6, dtype=torch.long))
     with pytest.raises(ValueError, match='one class'):
         bank.draw_negatives(torch.tensor([0]), 3, torch.tensor([0]))
 
@@ -104,7 +104,7 @@ def test_one_class_leaves_no_negative():
 @pytest.mark.parametrize('learn_first', [True, False])
 def test_checkpoint_and_dataset_in_either_order(learn_first):
     bank = InstanceBank(dim=4)
-    bank.learn(10, LABELS)
+    bank.resize_to(10, LABELS)
     bank.update(torch.arange(3), F.normalize(torch.randn(3, 4)))
     saved = copy.deepcopy(bank.state_dict())
 
@@ -143,7 +143,7 @@ def test_processes_equal_one():
 def first_rows(rank, world):
     torch.manual_seed(rank)  # as with randomness.diff_rank_seed=True
     bank = InstanceBank(dim=4)
-    bank.learn(7)
+    bank.resize_to(7)
     return bank.features
 
 
