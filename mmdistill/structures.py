@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import repeat
 
 import torch
@@ -92,3 +92,39 @@ def _sample(index: int, label: Tensor | None) -> DataSample:
     if label is not None:
         sample.set_field(label, 'gt_label')
     return sample
+
+
+def batch_fields(
+    samples: BatchedSamples | Sequence[DataSample] | None,
+    device: torch.device,
+    labeled: bool = False,
+) -> dict[str, Tensor]:
+    """Labels (-1 where unknown) and sample indices of a batch.
+
+    Args:
+        samples: of the batch.
+        device: of the result.
+        labeled: whether earlier batches had labels: then one without any is
+            an unlabeled one.
+    Shape:
+        each (N,); a field that no sample has is left out.
+    """
+    if isinstance(samples, BatchedSamples):
+        return samples.fields(device)
+    fields = {}
+    samples = samples or ()
+    if any('gt_label' in sample for sample in samples):
+        fields['label'] = torch.cat(
+            [
+                sample.gt_label
+                if 'gt_label' in sample
+                else torch.tensor([-1], device=device)
+                for sample in samples
+            ]
+        ).to(device)
+    elif samples and labeled:
+        fields['label'] = torch.full((len(samples),), -1, device=device)
+    if samples and all('sample_idx' in sample for sample in samples):
+        index = torch.tensor([sample.sample_idx for sample in samples])
+        fields['sample_idx'] = index.to(device, non_blocking=True)
+    return fields

@@ -16,7 +16,7 @@ from mmdistill.engine.hooks.momentum_update_hook import MomentumUpdateHook
 from mmdistill.engine.loops import TwoPhaseTrainLoop
 from mmdistill.engine.resume import missing_for_resume, newest_full
 from mmdistill.engine.utils import unwrap
-from mmdistill.models.distillers import BaseDistiller
+from mmdistill.models.distillers import BaseDistiller, OfflineDistiller
 from mmdistill.models.losses import Phase
 from mmdistill.models.memories import FeatureQueue
 
@@ -40,6 +40,7 @@ def check_run(runner: Runner) -> None:
     _check_unused(runner, model)
     _check_copies(runner, model)
     _check_batch(runner.train_dataloader, model)
+    _warn_of_no_teaching(runner, model)
 
 
 def check_checkpoint(runner: Runner, checkpoint: dict, name: str) -> None:
@@ -74,7 +75,7 @@ def check_checkpoint(runner: Runner, checkpoint: dict, name: str) -> None:
     )
     model = unwrap(runner.model)
     if runner._resume and isinstance(model, BaseDistiller):
-        model.check_meta(checkpoint['meta'])
+        model.targets.check_meta(checkpoint['meta'])
 
 
 def _check_uneven(runner: Runner, is_distiller: bool) -> None:
@@ -188,6 +189,24 @@ def _check_batch(loader, model: BaseDistiller) -> None:
             f'but {len(loader.sampler)} samples a process in batches of '
             f'{loader.batch_size} make one of {short}; set '
             'train_dataloader.drop_last=True or another batch_size'
+        )
+
+
+def _warn_of_no_teaching(runner: Runner, model: BaseDistiller) -> None:
+    """Say if a student only learns to agree with copies of itself.
+
+    It may of several views and with what keeps DINO and SwAV from collapsing;
+    beside a teacher it is a mistake.
+    """
+    frozen = model.targets.frozen
+    if not isinstance(model, OfflineDistiller) or model.task_weight:
+        return
+    if not any(model.losses_with(name) for name in frozen):
+        runner.logger.warning(
+            f'nothing of {sorted(frozen)}, and no label, reaches the student '
+            f'of {type(model).__name__}: it only learns to agree with its '
+            'slow copy. Give some loss the teacher as its target, with a '
+            'weight above 0, or set model.task_weight'
         )
 
 

@@ -230,6 +230,6 @@ class DistillRunner(Runner):
             return
         model = unwrap(self.model)
         if isinstance(model, BaseDistiller):
-            meta = {**(meta or {}), **model.checkpoint_meta()}
+            meta = {**(meta or {}), **model.targets.meta()}
         with loading_policy():
             super().save_checkpoint(*args, meta=meta, **kwargs)

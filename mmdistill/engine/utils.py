@@ -22,7 +22,7 @@ def resumed(runner) -> bool:
 
 def frozen_targets(model: nn.Module) -> dict[str, Target]:
     """The frozen teachers of a model by name; none if it is no distiller."""
-    return model.frozen_targets if isinstance(model, BaseDistiller) else {}
+    return model.targets.frozen if isinstance(model, BaseDistiller) else {}
 
 
 def optimizers(wrapper: OptimWrapper | OptimWrapperDict) -> list[Optimizer]:

@@ -17,7 +17,7 @@ LOSSES = dict(
     kd=dict(type='KDLoss'),
     protocpc=dict(type='ProtoCPCLoss'),
     crd=dict(type='CRDLoss', num_negatives=16, embed_dim=8),
-    nce=dict(type='InfoNCELoss', level='feature'),
+    nce=dict(type='InfoNCELoss', level='feature', queue_size=40),
 )
 
 
@@ -91,9 +91,6 @@ def train(work_dir, workers, stop=None, resume=False, world=1, by_epoch=True):
         resume=resume,
         launcher='none' if world == 1 else 'pytorch',
         **{
-            'model.memories': dict(
-                negatives=dict(type='FeatureQueue', size=40)
-            ),
             'model.teacher.backbone.widths': (4, 4, 8, 16),
             'model.teacher.head.in_channels': 16,
             'model.teacher_ckpt': str(work_dir) + '.teacher.pth',
@@ -142,7 +139,7 @@ def train(work_dir, workers, stop=None, resume=False, world=1, by_epoch=True):
 
 def assert_equal(one, other):
     assert one.keys() == other.keys()
-    for part in ('bank', 'negatives.storage', 'prior', 'slow', 'optimizer',
+    for part in ('bank', 'nce.queue.storage', 'prior', 'slow', 'optimizer',
                  'momentum_steps'):  # fmt: skip
         assert any(part in key for key in one), part
     different = [

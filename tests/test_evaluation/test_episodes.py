@@ -227,7 +227,7 @@ def test_peers_and_their_ensemble(tmp_path, mode):
     with torch.no_grad():
         batch = torch.stack([images[i]['inputs'] for i in range(len(images))])
         data = model.data_preprocessor(dict(inputs=batch))
-        peers, _ = model.represent_peers(data['inputs'])
+        peers, _ = model.group.read(data['inputs'])
     right = {f'peer_{i}': [] for i in (1, 2)} | dict(accuracy=[], ensemble=[])
     for key in range(loop.num_episodes):
         episode = loop.episodes.draw(loop.seed, key)

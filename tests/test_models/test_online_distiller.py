@@ -81,7 +81,7 @@ def networks(model) -> list:
 def test_peers_are_complete_networks(kind):
     model = build(**kind).eval()
     x = images()
-    peers, shared = model.represent_peers(x)
+    peers, shared = model.group.read(x)
     assert len(peers) == 3
     for peer, network in zip(peers, networks(model), strict=True):
         torch.testing.assert_close(peer.logits, network(x))
@@ -159,7 +159,7 @@ def test_gradient_of_shared_stages(shared_gradient):
     """The sum, or the mean, over complete networks run one by one."""
     model = build(**BRANCH, shared_gradient=shared_gradient).eval()
     x, label = images(), torch.arange(8)
-    peers, _ = model.represent_peers(x)
+    peers, _ = model.group.read(x)
     sum(F.cross_entropy(peer.logits, label) for peer in peers).backward()
     alone = networks(model)
     alone[-1] = copy.deepcopy(model.student)
@@ -226,11 +226,11 @@ def test_every_backbone_can_be_cut(name, cut):
     model.init_weights()
     x = torch.randn(4, 3, 32, 32)
     model.train()
-    peers, _ = model.represent_peers(x)  # some statistics
+    peers, _ = model.group.read(x)  # some statistics
     sum(peer.logits.sum() for peer in peers).backward()
     assert all(p.grad is not None for p in model.student.parameters())
     model.eval()
-    peers, _ = model.represent_peers(x)
+    peers, _ = model.group.read(x)
     (network, _) = networks(model)
     torch.testing.assert_close(peers[0].logits, network(x))
     assert not torch.equal(peers[0].logits, peers[1].logits)
@@ -247,10 +247,10 @@ def test_a_copy_hands_over_its_own_map():
     model = build(**BRANCH)
     twin = copy.deepcopy(model).eval()
     x = images()
-    before, _ = twin.represent_peers(x)
+    before, _ = twin.group.read(x)
     for p in model.parameters():
         p.data.zero_()
-    after, _ = twin.represent_peers(x)
+    after, _ = twin.group.read(x)
     for one, other in zip(before, after, strict=True):
         assert torch.equal(one.logits, other.logits)
 
@@ -273,7 +273,7 @@ def test_one_predicts_with_its_gated_ensemble(kind):
     norm.bias.data = torch.tensor([0.0, 1.0, 2.0])  # else almost a mean
     batch = model.data_preprocessor(digits_batch(), False)
     samples = model(**batch, mode='predict')
-    peers, shared = model.represent_peers(batch['inputs'])
+    peers, shared = model.group.read(batch['inputs'])
     logits = torch.stack([peer.logits for peer in peers], dim=1)
     gate = model.losses.one.gate(shared).softmax(dim=1)
     wanted = (gate[:, :, None] * logits).sum(dim=1)
@@ -371,7 +371,7 @@ def test_a_loss_of_ones_own_in_ten_lines():
 
     MODELS.register_module(module=Consensus, force=True)
     model = build(losses=dict(own=dict(type='Consensus')))
-    peers, _ = model.eval().represent_peers(images())
+    peers, _ = model.eval().group.read(images())
     expected = torch.stack([p.feature for p in peers]).var(0, unbiased=False)
     found = model.losses.own([p.feature for p in peers])
     torch.testing.assert_close(found, expected.mean())
@@ -414,7 +414,7 @@ def test_predictions_are_the_leaders(kind):
     data = model.data_preprocessor(digits_batch(), False)
     samples = model(**data, mode='predict')
     expected = model.student(data['inputs'])
-    peers, _ = model.represent_peers(data['inputs'])
+    peers, _ = model.group.read(data['inputs'])
     torch.testing.assert_close(
         torch.stack([s.pred_score for s in samples]), expected.softmax(1)
     )
@@ -465,7 +465,7 @@ def by_hand(run) -> dict[str, float]:
     scores, gated, label = [], [], []
     for data in run.test_dataloader:
         prepared = model.data_preprocessor(data, False)
-        peers, shared = model.represent_peers(prepared['inputs'])
+        peers, shared = model.group.read(prepared['inputs'])
         scores.append(torch.stack([p.logits for p in peers]))
         gate = model.losses.one.gate(shared).softmax(1)
         gated.append((gate.t()[:, :, None] * scores[-1]).sum(0))

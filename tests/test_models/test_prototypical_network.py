@@ -187,7 +187,7 @@ def test_as_peers(mode):
     images, samples, label = batch()
     losses = model(images, samples, mode='loss')
     assert set(losses) == {'task', 'ensemble'}
-    peers, _ = model.represent_peers(images)
+    peers, _ = model.group.read(images)
     loss = PrototypicalLoss(SHOT, QUERY)
     expected = sum(
         loss(peer.feature, label) + F.cross_entropy(peer.logits, label)

@@ -60,7 +60,7 @@ def make_parts(name, args):
         samples.append(sample)
     label = torch.arange(args.batch_size, device=args.device) % 100
     read = RepresentationReader(model.peers[0])
-    with model._stages.run(model.student.backbone) as made:
+    with model.group._stages.run(model.student.backbone) as made:
         model.student(images)
         shared = made.map.detach()
 
@@ -72,9 +72,9 @@ def make_parts(name, args):
         model.task_loss(logits, samples, label).backward()
 
     def branch():
-        with model._stages.run(model.student.backbone) as made:
+        with model.group._stages.run(model.student.backbone) as made:
             made.map = shared.requires_grad_()
-            logits = read(model._stages.stub(images)).logits
+            logits = read(model.group._stages.stub(images)).logits
         model.task_loss(logits, samples, label).backward()
 
     return len(model.peers), dict(step=step, network=network, branch=branch)

@@ -28,6 +28,9 @@ class QueueHook(Hook):
         default_hooks=dict(queue=dict(type='QueueHook', prefill=2048))
     """
 
+    # Behind MomentumUpdateHook, which makes the copies that fill them.
+    priority = 'BELOW_NORMAL'
+
     def __init__(self, start_epoch: int = 0, prefill: int = 0) -> None:
         if start_epoch and prefill:
             raise ValueError(

@@ -16,6 +16,7 @@ from mmdistill.evaluation.episodes import (
     classify_episodes,
     mean_and_interval,
 )
+from mmdistill.models.distillers import OnlineDistiller
 from mmdistill.models.representation import evaluating
 from mmdistill.ops import all_reduce_sum
 from mmdistill.registry import LOOPS
@@ -79,16 +80,19 @@ class _EpisodeLoop(FeatureLoop):
     ) -> dict[str, Tensor]:
         """What classifies: the student, and its peers if it has any."""
         more = (batches, num_samples, self.fp16)
-        if not getattr(model, 'has_peers', False):
+        if not isinstance(model, OnlineDistiller) or not model.has_peers:
             return dict(leader=extract_features(model, *more)[0])
 
         def read(images: Tensor) -> Tensor:
-            peers, _ = model.represent_peers(images)
+            peers, _ = model.group.read(images)
             return torch.cat([peer.feature for peer in peers], dim=1)
 
-        # Side by side, squared distances add up: it is the ensemble's.
+        # Squared distances add over concatenated features: this equals
+        # averaging the peers' scores.
         ensemble, _ = extract_features(model, *more, read)
-        *others, leader = ensemble.split(model.peer_dims, dim=1)
+        *others, leader = ensemble.split(
+            model.group.shapes.feature_dims, dim=1
+        )
         peers = {f'peer_{i}': x for i, x in enumerate(others, 1)}
         return dict(leader=leader, **peers, ensemble=ensemble)
 

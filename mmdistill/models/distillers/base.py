@@ -1,33 +1,28 @@
 from __future__ import annotations
 
 import copy
-import inspect
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from mmengine.model import BaseModel
-from mmengine.runner import FlexibleRunner, Runner
 from torch import Tensor, nn
 
 from mmdistill.checkpoints import load_strictly
 from mmdistill.models.distillers.first_edition import rename_keys
+from mmdistill.models.distillers.logging_model import LoggingModel
 from mmdistill.models.distillers.preprocessor import target_images
-from mmdistill.models.distillers.target import Target
+from mmdistill.models.distillers.target import Target, Targets
 from mmdistill.models.distillers.task import check_task_head, task_loss
 from mmdistill.models.losses.base import DistillLoss
 from mmdistill.models.representation import Representation
 from mmdistill.registry import MODELS
-from mmdistill.structures import BatchedSamples
+from mmdistill.structures import batch_fields
 
-#: Log name of the sum of all losses, which no loss may take.
-TOTAL = 'loss'
 #: Log name of the student's own loss.
 TASK = 'task'
 
 
-class BaseDistiller(BaseModel):
+class BaseDistiller(LoggingModel):
     """What every scheme shares: a student that is trained and deployed.
 
     ``forward(mode='predict' | 'tensor')`` is the student's own. A state dict
@@ -79,7 +74,7 @@ class BaseDistiller(BaseModel):
             self.student_cfg = copy.deepcopy(student)
         self.student = build_model(student)
         #: What the student is compared with, by name.
-        self.targets: dict[str, Target] = {}
+        self.targets = Targets()
         self.losses = nn.ModuleDict()
         self.task_weight = task_weight
         if task_weight:
@@ -89,8 +84,6 @@ class BaseDistiller(BaseModel):
                 'model.student.head.cal_acc=True logs accuracy with the task '
                 'loss, which model.task_weight=0 leaves out; set cal_acc=False'
             )
-        self._diagnostics: dict[str, Tensor] = {}
-        self._runner_is_known = False
         # True after the first labeled batch: from then on a batch without
         # labels counts as unlabeled (-1) instead of raising.
         self._labeled = False
@@ -128,14 +121,9 @@ class BaseDistiller(BaseModel):
         del self.losses
         self.losses = losses
 
-    @property
-    def frozen_targets(self) -> dict[str, Target]:
-        """The targets that stay as their files have them, by name."""
-        return {k: t for k, t in self.targets.items() if t.is_frozen}
-
     def _apply(self, fn: Callable, *args: Any, **kwargs: Any) -> nn.Module:
         super()._apply(fn, *args, **kwargs)
-        for target in self.frozen_targets.values():
+        for target in self.targets.frozen.values():
             target.model._apply(fn)
         return self
 
@@ -146,10 +134,12 @@ class BaseDistiller(BaseModel):
             FileNotFoundError, CheckpointError: if a target's file is missing
                 or does not fit.
         """
-        for target in self.frozen_targets.values():
-            target.prepare()
-            target.warn_if_random()
+        self.targets.prepare()
         super().init_weights()
+
+    def loss_names(self) -> set[str]:
+        """Names of what `loss` returns to be trained on."""
+        return {TASK, *self.losses, *self.own_losses}
 
     # One step ---------------------------------------------------------------
     def forward(
@@ -170,78 +160,6 @@ class BaseDistiller(BaseModel):
     ) -> dict[str, Tensor]:
         """Every loss by its name; a scheme defines it."""
         raise NotImplementedError
-
-    def parse_losses(
-        self, losses: dict[str, Tensor]
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Sum all losses and log each under its own name.
-
-        What counts is named in ``losses`` or ``own_losses``, or has 'loss' in
-        its name, as in MMEngine. Anything else is logged and never trained
-        on, as is what was given to `log`.
-
-        Raises:
-            ValueError: if something else has a gradient: it may be meant to
-                be trained on, or not.
-            RuntimeError: at the first step, if it is one of a runner that
-                does not know distillers.
-        """
-        if self.training and not self._runner_is_known:
-            self._runner_is_known = True
-            _refuse_other_runners()
-        counted = {TASK, *self.losses, *self.own_losses}
-        total = 0
-        for name, value in losses.items():
-            if name in counted or 'loss' in name:
-                total = total + value
-            elif value.requires_grad:
-                raise ValueError(
-                    f'{type(self).__name__}.loss returned {name!r}, which has '
-                    'a gradient and is none of its losses: add it to '
-                    "own_losses of the class, or give it a name with 'loss', "
-                    'to train on it; else log it with self.log(name, value)'
-                )
-        return total, OrderedDict(
-            {TOTAL: total, **losses, **self._diagnostics}
-        )
-
-    def log(self, name: str, value: Tensor | float) -> None:
-        """Have a number logged with this step's losses, and not trained on.
-
-        Args:
-            name: in the log and in TensorBoard.
-            value: one number, of any device.
-        Raises:
-            ValueError: if it is more than one number.
-        """
-        value = torch.as_tensor(value).detach()
-        if value.numel() != 1:
-            raise ValueError(
-                f'the diagnostic {name!r} is one number, got shape '
-                f'{tuple(value.shape)}; take its mean'
-            )
-        self._diagnostics[name] = value.reshape(()).float()
-
-    def counted(self, name: str, value: Tensor | dict) -> Tensor:
-        """What counts of the answer of a loss; the rest is logged.
-
-        Args:
-            name: of the loss, before what it logs: ``name/diagnostic``.
-            value: the weighted loss, or a dict with it as ``loss`` and with
-                diagnostics under other names.
-        """
-        if isinstance(value, Tensor):
-            return value
-        if not isinstance(value, dict) or 'loss' not in value:
-            raise ValueError(
-                f'losses.{name} returns a scalar tensor, or a dict with it as '
-                f"'loss' and diagnostics besides; got {type(value).__name__}"
-                + (f' with {sorted(value)}' if isinstance(value, dict) else '')
-            )
-        for key, diagnostic in value.items():
-            if key != 'loss':
-                self.log(f'{name}/{key}', diagnostic)
-        return value['loss']
 
     def task_loss(
         self,
@@ -271,25 +189,8 @@ class BaseDistiller(BaseModel):
         Shape:
             each (N,); a field that no sample has is left out.
         """
-        if isinstance(data_samples, BatchedSamples):
-            return data_samples.fields(device)
-        fields = {}
-        samples = data_samples or ()
-        if any('gt_label' in sample for sample in samples):
-            self._labeled = True
-            fields['label'] = torch.cat(
-                [
-                    sample.gt_label
-                    if 'gt_label' in sample
-                    else torch.tensor([-1], device=device)
-                    for sample in samples
-                ]
-            ).to(device)
-        elif samples and self._labeled:
-            fields['label'] = torch.full((len(samples),), -1, device=device)
-        if samples and all('sample_idx' in sample for sample in samples):
-            index = torch.tensor([sample.sample_idx for sample in samples])
-            fields['sample_idx'] = index.to(device, non_blocking=True)
+        fields = batch_fields(data_samples, device, self._labeled)
+        self._labeled |= 'label' in fields
         return fields
 
     def required(
@@ -355,27 +256,6 @@ class BaseDistiller(BaseModel):
             default=(1, ''),
         )
 
-    def checkpoint_meta(self) -> dict[str, Any]:
-        """What ``meta`` of a full checkpoint tells of this run's targets."""
-        hashes = {k: t.fingerprint() for k, t in self.frozen_targets.items()}
-        meta = {f'{name}_sha256': value for name, value in hashes.items()}
-        return {'teacher_sha256': None, **meta}
-
-    def check_meta(self, meta: Mapping[str, Any]) -> None:
-        """Raise ValueError if a run had other frozen targets.
-
-        Args:
-            meta: of a checkpoint of that run.
-        """
-        for name, target in self.frozen_targets.items():
-            before = meta.get(f'{name}_sha256')
-            if before not in (None, target.fingerprint()):
-                raise ValueError(
-                    f'this run was started with another {name} (the SHA-256 '
-                    f'of its weights was {before[:12]}…); resume with the '
-                    f'same {target.setting_ckpt}, or start anew with load_from'
-                )
-
     def _check_student_keys(self, state_dict: dict, prefix: str, *_) -> None:
         """Take exported students; refuse to leave a student tensor random."""
         inner = f'{prefix}student.'
@@ -417,21 +297,3 @@ def build_model(model: dict | nn.Module) -> nn.Module:
 def as_list(views: Tensor | Sequence[Tensor]) -> list[Tensor]:
     """The views of a batch; a tensor is one view."""
     return [views] if isinstance(views, Tensor) else list(views)
-
-
-def _refuse_other_runners() -> None:
-    """Raise if a runner that does not know distillers takes this step.
-
-    A model is not told who trains it; the stack of calls says so.
-    """
-    frame = inspect.currentframe()
-    while frame is not None:
-        caller = frame.f_locals.get('self')
-        if isinstance(caller, (Runner, FlexibleRunner)):
-            raise RuntimeError(
-                f'a distiller runs under {type(caller).__name__}, which does '
-                "not tell it of its data; set runner_type='DistillRunner' in "
-                'the config, or use DistillRunner.from_cfg of '
-                'mmdistill.engine.runner'
-            )
-        frame = frame.f_back

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -9,22 +8,19 @@ from torch import Tensor, nn
 
 from mmdistill.models.distillers.base import (
     TASK,
-    TOTAL,
     BaseDistiller,
     as_list,
 )
-from mmdistill.models.distillers.endpoint import Endpoint
+from mmdistill.models.distillers.endpoint import Endpoint, LossInputs
+from mmdistill.models.distillers.logging_model import TOTAL
 from mmdistill.models.distillers.loss_builder import (
-    LossInputs,
     build_loss,
-    check_phases,
     wants_maps,
 )
 from mmdistill.models.distillers.preprocessor import (
     TargetsPreprocessor,
     ViewsPreprocessor,
 )
-from mmdistill.models.distillers.target import Role
 from mmdistill.models.distillers.views import global_views, read_views
 from mmdistill.models.losses.base import DistillLoss, Phase
 from mmdistill.models.memories import FeatureQueue
@@ -77,7 +73,8 @@ class ComparingDistiller(BaseDistiller):
         self.dropout_views = dropout_views
         if dropout_views:
             check_dropout(self.student, 'student')
-        self._read_student = RepresentationReader(
+        #: Reads the student, as each target's ``reader`` does the target.
+        self.student_reader = RepresentationReader(
             self.student, 'model.student'
         )
         self._inputs: dict[str, LossInputs] = {}
@@ -95,7 +92,7 @@ class ComparingDistiller(BaseDistiller):
         self._check_names(losses)
         with_maps = wants_maps(losses)
         student = Endpoint(
-            'student', self._read_student, input_size, with_maps
+            'student', self.student_reader, input_size, with_maps
         )
         targets = {
             name: Endpoint(name, target.reader, target.input_size, with_maps)
@@ -112,10 +109,23 @@ class ComparingDistiller(BaseDistiller):
             )
         for loss in self.losses.values():
             loss.connect(self.losses)
-        check_phases(self.losses)
+        self._check_phases()
         for end in (student, *targets.values()):
             wanted = (i.maps.get(end.name, ()) for i in self._inputs.values())
             end.reader.numbers = tuple(sorted({n for m in wanted for n in m}))
+
+    def _check_phases(self) -> None:
+        """Raise if losses have a warm-up, which the scheme does not have."""
+        names = [
+            name
+            for name, loss in self.losses.items()
+            if Phase.WARMUP in loss.phases
+        ]
+        if names:
+            raise ValueError(
+                f'{type(self).__name__} has no warm-up phase, which losses '
+                f'{names} need; use them in an OfflineDistiller'
+            )
 
     def _check_names(self, losses: Mapping[str, Any]) -> None:
         if not (losses or self.task_weight or self.own_losses):
@@ -155,7 +165,9 @@ class ComparingDistiller(BaseDistiller):
         if self._learns_task() or any(
             loss.reads_student() for loss in active.values()
         ):
-            student = read_views(self._read_student, views, self.dropout_views)
+            student = read_views(
+                self.student_reader, views, self.dropout_views
+            )
         seen = self.read_targets(views, own_inputs)
         losses = {}
         if self._learns_task():
@@ -165,13 +177,9 @@ class ComparingDistiller(BaseDistiller):
             losses[name] = self.compare(name, student, seen, fields)
         return losses
 
-    def active_losses(self) -> dict[str, DistillLoss]:
+    def active_losses(self) -> Mapping[str, DistillLoss]:
         """The losses that count now; a scheme with two phases says which."""
-        return {
-            name: loss
-            for name, loss in self.losses.items()
-            if Phase.MAIN in loss.phases
-        }
+        return self.losses
 
     def _learns_task(self) -> bool:
         return bool(self.task_weight)
@@ -239,16 +247,27 @@ class ComparingDistiller(BaseDistiller):
 
     def _reader(self, name: str) -> RepresentationReader:
         if name == 'student':
-            return self._read_student
+            return self.student_reader
         return self.targets[name].reader
 
     def losses_on_scores_of(self, target: str) -> list[str]:
         """Names of the losses that compare a target's class scores."""
         return [
             name
-            for name, inputs in self._inputs.items()
-            if inputs.level == 'logits' and target in inputs.models
+            for name in self._losses_of('logits')
+            if target in self._inputs[name].models
         ]
+
+    def losses_with(self, target: str) -> list[str]:
+        """Names of the losses with a weight that look at a target."""
+        return [
+            name
+            for name, inputs in self._inputs.items()
+            if target in inputs.models and self.losses[name].loss_weight
+        ]
+
+    def _losses_of(self, level: str) -> list[str]:
+        return [k for k, i in self._inputs.items() if i.level == level]
 
     # The run ----------------------------------------------------------------
     @torch.no_grad()
@@ -256,18 +275,9 @@ class ComparingDistiller(BaseDistiller):
         """Fill the queues from a batch of the dataloader, nothing else."""
         data = self.data_preprocessor(data, True)
         views = as_list(data['inputs'])
-        with ExitStack() as stack:
-            for model in (
-                self.student,
-                *(target.model for target in self.targets.values()),
-            ):
-                stack.enter_context(evaluating(model))
-            student = read_views(self._read_student, views)
+        with evaluating(self):
+            student = read_views(self.student_reader, views)
             seen = self.read_targets(views, data)
-        for name, target in self.targets.items():
-            if target.role == Role.MOVED:
-                # Before the first step it is what the student is.
-                seen[name] = student[: len(seen[name])]
         fields = self.batch_fields(data['data_samples'], views[0].device)
         for name, loss in self.losses.items():
             if any(isinstance(m, FeatureQueue) for m in loss.modules()):

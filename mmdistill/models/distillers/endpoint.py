@@ -1,7 +1,10 @@
+"""What a loss looks at: models, and which of their tensors."""
+
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from mmdistill.models.representation import (
     Representation,
@@ -35,7 +38,7 @@ class Endpoint:
 
     def levels(self) -> list[str]:
         """The levels that this model has."""
-        names = [field.name for field in fields(Representation)]
+        names = [level.name for level in fields(Representation)]
         return [
             name
             for name in names
@@ -113,3 +116,40 @@ class Endpoint:
                     'the backbone give maps and pool them in a neck'
                 )
         return tuple(chosen)
+
+
+@dataclass(frozen=True)
+class LossInputs:
+    """Where a loss's tensors come from.
+
+    Attributes:
+        level: field of `Representation`.
+        target: name of the target that the student is compared with.
+        further: names of further targets by the argument that takes them.
+        maps: numbers of the maps, by the name of the model.
+    """
+
+    level: str
+    target: str
+    further: Mapping[str, str] = field(default_factory=dict)
+    maps: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    @property
+    def models(self) -> set[str]:
+        """Names of the targets that the loss looks at."""
+        return {self.target, *self.further.values()}
+
+    def of(
+        self, name: str, numbers: Sequence[int], seen: Representation
+    ) -> Any:
+        """The tensors of one model.
+
+        Args:
+            name: of the model.
+            numbers: which maps the representation holds.
+        """
+        value = getattr(seen, self.level)
+        if self.level != 'maps':
+            return value
+        held = dict(zip(numbers, value, strict=True))
+        return tuple(held[number] for number in self.maps[name])

@@ -5,15 +5,14 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from typing import Any
 
 from torch import nn
 
-from mmdistill.models.distillers.endpoint import Endpoint
+from mmdistill.models.distillers.endpoint import Endpoint, LossInputs
 from mmdistill.models.losses.base import (
     DistillLoss,
-    Phase,
     Shapes,
     as_distill_loss,
 )
@@ -28,43 +27,6 @@ BATCH_FIELDS = ('label', 'sample_idx')
 PEER_FIELDS = ('features', 'shared')
 #: What a config may say of any loss, in place of its class.
 _CHOICES = ('level', 'maps', 'target')
-
-
-@dataclass(frozen=True)
-class LossInputs:
-    """Where a loss's tensors come from.
-
-    Attributes:
-        level: field of `Representation`.
-        target: name of the target that the student is compared with.
-        further: names of further targets by the argument that takes them.
-        maps: numbers of the maps, by the name of the model.
-    """
-
-    level: str
-    target: str
-    further: Mapping[str, str] = field(default_factory=dict)
-    maps: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-
-    @property
-    def models(self) -> set[str]:
-        """Names of the targets that the loss looks at."""
-        return {self.target, *self.further.values()}
-
-    def of(
-        self, name: str, numbers: Sequence[int], seen: Representation
-    ) -> Any:
-        """The tensors of one model.
-
-        Args:
-            name: of the model.
-            numbers: which maps the representation holds.
-        """
-        value = getattr(seen, self.level)
-        if self.level != 'maps':
-            return value
-        held = dict(zip(numbers, value, strict=True))
-        return tuple(held[number] for number in self.maps[name])
 
 
 def loss_class(name: str, cfg: dict | nn.Module) -> type[DistillLoss]:
@@ -172,32 +134,6 @@ def build_peer_loss(
     loss = _build(cls, cfg, cls.infer(peers))
     _check_required(who, loss, BATCH_FIELDS + PEER_FIELDS)
     return loss
-
-
-def check_phases(losses: Mapping[str, DistillLoss]) -> None:
-    """Raise if warm-ups want maps before and after the activation."""
-    first = {
-        name: loss.pre_activation
-        for name, loss in losses.items()
-        if Phase.WARMUP in loss.phases
-    }
-    if len(set(first.values())) > 1:
-        before = [name for name, wanted in first.items() if wanted]
-        raise ValueError(
-            f'losses {before} compare maps from before the activation in '
-            f'the warm-up and {sorted(set(first) - set(before))} from '
-            'behind it; one pass cannot give both, use them in two runs'
-        )
-
-
-def refuse_warmup(losses: Mapping[str, DistillLoss], scheme: str) -> None:
-    """Raise if losses have a warm-up, which a scheme does not have."""
-    names = [k for k, loss in losses.items() if Phase.WARMUP in loss.phases]
-    if names:
-        raise ValueError(
-            f'{scheme} has no warm-up phase, which losses {names} need; use '
-            'them in an OfflineDistiller'
-        )
 
 
 def _chosen(cfg: dict | nn.Module, cls: type, key: str) -> Any:

@@ -154,7 +154,7 @@ class OfflineDistiller(ComparingDistiller):
 
     def _add_slow_student(self, input_size: Sequence[int]) -> None:
         # With its model, and with what the dry run finds out about that.
-        reader = copy.deepcopy(self._read_student)
+        reader = copy.deepcopy(self.student_reader)
         reader.model.requires_grad_(False)
         # Mark it as initialized so that init_weights() skips it:
         # MomentumUpdateHook copies the student before the first step.
@@ -215,8 +215,23 @@ class OfflineDistiller(ComparingDistiller):
         active = self.active_losses().values()
         before = {loss.pre_activation for loss in active}
         readers = [t.reader for t in self.targets.values()]
-        for reader in (self._read_student, *readers):
+        for reader in (self.student_reader, *readers):
             reader.pre_activation = before == {True}
+
+    def _check_phases(self) -> None:
+        """Raise if warm-ups want maps before and after the activation."""
+        first = {
+            name: loss.pre_activation
+            for name, loss in self.losses.items()
+            if Phase.WARMUP in loss.phases
+        }
+        if len(set(first.values())) > 1:
+            before = [name for name, wanted in first.items() if wanted]
+            raise ValueError(
+                f'losses {before} compare maps from before the activation in '
+                f'the warm-up and {sorted(set(first) - set(before))} from '
+                'behind it; one pass cannot give both, use them in two runs'
+            )
 
     def active_losses(self) -> dict[str, DistillLoss]:
         """The losses that count in the present phase."""

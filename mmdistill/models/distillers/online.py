@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -15,15 +14,9 @@ from mmdistill.models.distillers.first_edition import own_memories
 from mmdistill.models.distillers.loss_builder import (
     build_peer_loss,
     loss_class,
-    refuse_warmup,
 )
+from mmdistill.models.distillers.peer_group import PeerGroup
 from mmdistill.models.distillers.target import Role, Target
-from mmdistill.models.losses.peers import PeerShapes
-from mmdistill.models.representation import (
-    Representation,
-    RepresentationReader,
-)
-from mmdistill.models.shared_stages import SharedStages
 from mmdistill.registry import MODELS
 
 MODES = ('network', 'branch')
@@ -101,7 +94,6 @@ class OnlineDistiller(ComparingDistiller):
             student, data_preprocessor, task_weight, init_cfg=init_cfg
         )
         _check_options(mode, cut, peers, shared_gradient)
-        self.shared_gradient = shared_gradient
         if teacher is not None:
             self.add_target(
                 Target(
@@ -117,14 +109,11 @@ class OnlineDistiller(ComparingDistiller):
         self.peers = ModuleList(
             [build_model(cfg) for cfg in self._peer_configs(num_peers, peers)]
         )
-        self._read_peers = [
-            RepresentationReader(peer, f'model.peers[{i}]')
-            for i, peer in enumerate(self.peers)
-        ]
-        self._stages: SharedStages | None = None
-        shapes = self._measure(input_size, cut, mode == 'branch')
+        self.group = PeerGroup(
+            self.student_reader, self.peers, input_size, cut, shared_gradient
+        )
         losses, _ = own_memories(losses or {}, memories)
-        self._build_peer_losses(losses, input_size, shapes)
+        self._build_peer_losses(losses, input_size)
         #: Whether it was trained or loaded with its peers: an exported
         #: student comes alone.
         self.has_peers = True
@@ -155,52 +144,8 @@ class OnlineDistiller(ComparingDistiller):
             )
         return [copy.deepcopy(self.student_cfg) for _ in range(num_peers - 1)]
 
-    def _measure(
-        self, input_size: Sequence[int], cut: int | None, branches: bool
-    ) -> PeerShapes:
-        """Share stages; what losses are given, from a dry run."""
-        dry, shapes = self._read_student.dry_run(input_size, branches)
-        _check_peer(self._read_student, dry, dry)
-        if branches:
-            self._share_stages(cut, shapes, input_size)
-            others = [dry] * len(self.peers)
-        else:
-            others = [
-                reader.dry_run(input_size, False)[0]
-                for reader in self._read_peers
-            ]
-        for reader, peer in zip(self._read_peers, others, strict=True):
-            _check_peer(reader, peer, dry)
-        #: Widths of all peers' features, the student's last.
-        self.peer_dims = tuple(p.feature.shape[1] for p in (*others, dry))
-        shared = shapes[cut][1] if branches else sum(self.peer_dims)
-        return PeerShapes(self.peer_dims, shared)
-
-    def _share_stages(
-        self, cut: int, shapes: dict[int, tuple], input_size: Sequence[int]
-    ) -> None:
-        backbone = self.student.backbone
-        pooled = getattr(backbone, 'has_pooled_map', False)
-        stages = sorted(shapes)[: -1 if pooled else None]
-        if cut not in stages[:-1]:
-            name = type(backbone).__name__
-            if len(stages) < 2:
-                raise ValueError(
-                    f"model.mode='branch' cuts model.student.backbone between "
-                    f'two stages, but {name} has none: it gives the maps '
-                    f"{stages}; use another backbone or model.mode='network'"
-                )
-            raise ValueError(
-                f'model.cut={cut} must leave branches a stage of their own: '
-                f'{name} gives the maps {stages} (0 is a stem), so cut is one '
-                f'of {stages[:-1]}'
-            )
-        self._stages = SharedStages(self._read_student, cut, input_size)
-        for peer in self.peers:
-            self._stages.replace(peer.backbone)
-
     def _build_peer_losses(
-        self, losses: dict, input_size: Sequence[int], shapes: PeerShapes
+        self, losses: dict, input_size: Sequence[int]
     ) -> None:
         losses = {k: cfg for k, cfg in losses.items() if cfg is not None}
         self._check_names(losses)
@@ -219,9 +164,8 @@ class OnlineDistiller(ComparingDistiller):
             )
         if taught:
             self._build_losses(taught, input_size)
-            refuse_warmup(self.losses, 'OnlineDistiller')
         for name, cfg in among.items():
-            self.losses[name] = build_peer_loss(name, cfg, shapes)
+            self.losses[name] = build_peer_loss(name, cfg, self.group.shapes)
         self._among = tuple(among)
 
     # One step ---------------------------------------------------------------
@@ -241,7 +185,7 @@ class OnlineDistiller(ComparingDistiller):
                 f'{len(inputs)}; leave MultiView and MultiCrop out of '
                 'train_pipeline'
             )
-        peers, shared = self.represent_peers(inputs)
+        peers, shared = self.group.read(inputs)
         features = [peer.feature for peer in peers]
         fields: dict[str, Any] = self.batch_fields(data_samples, inputs.device)
         fields.update(features=features, shared=shared)
@@ -259,45 +203,6 @@ class OnlineDistiller(ComparingDistiller):
         for name in self._inputs:
             losses[name] = self.compare(name, peers[-1:], seen, fields)
         return losses
-
-    def represent_peers(
-        self, images: Tensor
-    ) -> tuple[list[Representation], Tensor]:
-        """All peers' representations, the student's last, and what they share.
-
-        Shape:
-            images: (N, C, H, W); the second is (N, shared_dim).
-        """
-        with self._sharing() as made:
-            student = self._read_student(images)
-            peers = [*self._read_others(images), student]
-            if (
-                made is not None
-                and self.shared_gradient == 'mean'
-                and made.map.requires_grad
-            ):
-                count = len(peers)  # alone: the hook must not hold the graph
-                made.map.register_hook(lambda gradient: gradient / count)
-            features = [peer.feature for peer in peers]
-            return peers, self._shared(made, features)
-
-    @staticmethod
-    def _shared(made: Any | None, features: Sequence[Tensor]) -> Tensor:
-        """(N, shared_dim): of branches the shared map's means."""
-        if made is None:
-            return torch.cat(list(features), dim=1)
-        return made.map.flatten(2).mean(dim=2)
-
-    def _sharing(self) -> AbstractContextManager:
-        """While it lasts, the student's shared stages run for branches too."""
-        if self._stages is None:
-            return nullcontext()
-        return self._stages.run(self.student.backbone)
-
-    def _read_others(self, images: Tensor) -> list[Representation]:
-        if self._stages is not None:
-            images = self._stages.stub(images)
-        return [read(images) for read in self._read_peers]
 
     # Validation -------------------------------------------------------------
     def forward(
@@ -319,13 +224,13 @@ class OnlineDistiller(ComparingDistiller):
         )
         try:
             with (
-                self._sharing() as made,
-                self._read_student.feature_seen() as seen,
+                self.group.sharing() as made,
+                self.student_reader.feature_seen() as seen,
             ):
                 samples = self.student(inputs, data_samples, mode='predict')
-                others = self._read_others(inputs)
+                others = self.group.read_others(inputs)
                 features = [*(peer.feature for peer in others), seen[-1]]
-                shared = self._shared(made, features)
+                shared = self.group.shared(made, features)
         finally:
             handle.remove()
         logits = [*(peer.logits for peer in others), *logits]
@@ -369,21 +274,4 @@ def _check_options(
             "model.mode='network' shares nothing: leave model.cut and "
             f"model.shared_gradient out, or set model.mode='branch'; got "
             f'cut={cut}, shared_gradient={shared_gradient!r}'
-        )
-
-
-def _check_peer(
-    reader: RepresentationReader, dry: Representation, student: Representation
-) -> None:
-    if dry.feature is None or dry.logits is None:
-        raise ValueError(
-            f'{reader.name} must be a classifier with a feature and class '
-            f'scores; give it a head, got {type(reader.model).__name__}'
-        )
-    classes = [model.logits.shape[1] for model in (dry, student)]
-    if classes[0] != classes[1]:
-        raise ValueError(
-            f'all peers must have the same classes, but {reader.name} gives '
-            f'{classes[0]} and model.student {classes[1]}; set their '
-            'head.num_classes alike'
         )

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import enum
-import hashlib
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from mmengine.logging import MMLogger, print_log
-from torch import Tensor, nn
+from mmengine.logging import print_log
+from torch import nn
 
-from mmdistill.checkpoints import (
-    classes_of,
-    load_checkpoint,
-    load_strictly,
-    loading_policy,
-    state_dict_of,
+from mmdistill.checkpoints import classes_of
+from mmdistill.models.distillers.teacher_file import (
+    fingerprint,
+    is_missing_file,
+    load_teacher,
 )
-from mmdistill.models.pretrained import weights_of
-from mmdistill.models.representation import RepresentationReader, classes_key
+from mmdistill.models.representation import RepresentationReader
 
 
 class Role(str, enum.Enum):
@@ -71,7 +66,7 @@ class Target:
         if self.reader is None:
             self.reader = RepresentationReader(self.model, self.setting)
         if self.role == Role.FROZEN:
-            freeze(self.model)
+            _freeze(self.model)
             self.is_ready = False
             if not is_missing_file(self.ckpt):
                 self.prepare()
@@ -84,15 +79,15 @@ class Target:
         """Load a frozen target's file if that was not done yet.
 
         Raises:
-            FileNotFoundError, CheckpointError: see `load_target`.
+            FileNotFoundError, CheckpointError: see `load_teacher`.
         """
         if self.is_ready:
             return
-        meta = load_target(
+        meta = load_teacher(
             self.model, self.ckpt, self.setting, self.setting_ckpt
         )
         self.classes = classes_of(meta)
-        freeze(self.model)
+        _freeze(self.model)
         self.is_ready = True
 
     def warn_if_random(self) -> None:
@@ -114,153 +109,47 @@ class Target:
         return fingerprint(self.model)
 
 
-def freeze(model: nn.Module) -> nn.Module:
+class Targets(dict):
+    """The targets of a distiller by name, in the order that they are read."""
+
+    @property
+    def frozen(self) -> dict[str, Target]:
+        """Those that stay as their files have them."""
+        return {name: t for name, t in self.items() if t.is_frozen}
+
+    def prepare(self) -> None:
+        """Load what was not loaded yet; warn of networks that stay random."""
+        for target in self.frozen.values():
+            target.prepare()
+            target.warn_if_random()
+
+    def meta(self) -> dict[str, Any]:
+        """What ``meta`` of a full checkpoint tells of frozen ones: hashes."""
+        return {
+            f'{name}_sha256': target.fingerprint()
+            for name, target in self.frozen.items()
+        }
+
+    def check_meta(self, meta: Mapping[str, Any]) -> None:
+        """Raise ValueError if a run had other frozen targets.
+
+        Args:
+            meta: of a checkpoint of that run.
+        """
+        for name, target in self.frozen.items():
+            before = meta.get(f'{name}_sha256')
+            if before not in (None, target.fingerprint()):
+                raise ValueError(
+                    f'this run was started with another {name} (the SHA-256 '
+                    f'of its weights was {before[:12]}…); resume with the '
+                    f'same {target.setting_ckpt}, or start anew with load_from'
+                )
+
+
+def _freeze(model: nn.Module) -> nn.Module:
     """Eval mode (BatchNorm, Dropout and DropPath too), no gradients."""
     model.eval()
     return model.requires_grad_(False)
-
-
-def is_missing_file(ckpt: str | None) -> bool:
-    """Whether ``ckpt`` names a local file that is not there."""
-    return (
-        ckpt is not None
-        and '://' not in ckpt
-        and not os.path.isfile(os.path.expanduser(ckpt))
-    )
-
-
-def load_target(
-    teacher: nn.Module,
-    ckpt: str | None,
-    setting: str = 'model.teacher',
-    setting_ckpt: str = 'model.teacher_ckpt',
-) -> dict | None:
-    """Give a frozen target its weights, all of them or none.
-
-    Takes a checkpoint of the teacher itself, one of a distiller whose student
-    has become the teacher, a ResNet's in torchvision's layout, or a bare
-    backbone's where that is the whole network: MMPretrain's InceptionV3 has
-    torchvision's names. Prototypes in the file are left out for an encoder
-    that was built without any, and so is what a backbone is built without
-    (InceptionV3's ``AuxLogits``). Without a file the teacher's ``init_cfg``
-    decides.
-
-    Args:
-        teacher: the network.
-        ckpt: its file, or None.
-        setting, setting_ckpt: config keys of both, for errors.
-    Returns:
-        ``meta`` of the file, if it has any.
-    Raises:
-        FileNotFoundError: if there is no such file.
-        CheckpointError: if the file is damaged, is no checkpoint, or holds
-            another architecture or number of classes; it lists the keys.
-    """
-    if ckpt is None:
-        logger = MMLogger.get_current_instance()
-        level = logger.level
-        logger.setLevel(logging.WARNING)  # it lists every tensor
-        with loading_policy():
-            teacher.init_weights()
-        logger.setLevel(level)
-        return None
-    if is_missing_file(ckpt):
-        raise FileNotFoundError(
-            f'the teacher checkpoint {ckpt!r} does not exist; train the '
-            f'teacher first or set {setting_ckpt} to its checkpoint'
-        )
-    checkpoint = load_checkpoint(ckpt)
-    state = state_dict_of(checkpoint, ckpt)
-    state = weights_of(state, 'student')
-    state = _of_a_classifier(state, teacher)
-    if getattr(teacher, 'prototypes', teacher) is None:
-        # An encoder that was built to do without those of the file.
-        state = {k: v for k, v in state.items() if not _is_prototype(k)}
-    load_strictly(
-        teacher,
-        state,
-        f'the teacher checkpoint {ckpt!r}',
-        _advice(teacher, state, setting, setting_ckpt),
-        whole=True,
-    )
-    meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
-    return meta if isinstance(meta, dict) else None
-
-
-def fingerprint(teacher: nn.Module) -> str:
-    """SHA-256 of all weights and buffers, in the order of their names."""
-    digest = hashlib.sha256()
-    for name, value in sorted(teacher.state_dict().items()):
-        digest.update(name.encode())
-        # As bytes: numpy has no bfloat16.
-        value = value.detach().cpu().contiguous().view(-1)
-        digest.update(value.view(torch.uint8).numpy())
-    return digest.hexdigest()
-
-
-def _is_prototype(key: str) -> bool:
-    return key.startswith('prototypes.')
-
-
-def _advice(
-    teacher: nn.Module,
-    state: dict[str, Tensor],
-    setting: str,
-    setting_ckpt: str,
-) -> str:
-    """What to change if weights do not fit the teacher."""
-    missing = [
-        key
-        for key in teacher.state_dict().keys() - state.keys()
-        if not key.endswith('num_batches_tracked')
-    ]
-    if missing and all(map(_is_prototype, missing)):
-        return (
-            'The checkpoint has no prototypes: set '
-            "model.teacher_prototypes='new' to use the student's, or "
-            f'{setting_ckpt} to a file with prototypes.'
-        )
-    if hasattr(teacher, 'prototypes'):
-        return (
-            f'Set {setting} to the encoder of the file, or {setting_ckpt} '
-            'to a file of this teacher. Files as MoCo, '
-            'SwAV and DINO publish them must be converted first, see '
-            'tools/converters/self_supervised_to_mmdistill.py.'
-        )
-    return (
-        f'Set {setting} to the architecture and the number of classes '
-        f'({classes_key(teacher, setting)}) of the file, or {setting_ckpt} '
-        'to a file of this teacher.'
-    )
-
-
-def _of_a_classifier(
-    state: dict[str, Tensor], teacher: nn.Module
-) -> dict[str, Tensor]:
-    """Name the weights of a bare network as MMPretrain's classifier does."""
-    if 'fc.weight' in state and 'layer1.0.conv1.weight' in state:
-        return {  # torchvision's ResNet
-            f'head.{k}' if k.startswith('fc.') else f'backbone.{k}': value
-            for k, value in state.items()
-        }
-    backbone = getattr(teacher, 'backbone', None)
-    if backbone is None:
-        return state
-    if backbone.state_dict().keys() & state.keys():
-        state = {f'backbone.{key}': value for key, value in state.items()}
-    return {
-        key: value
-        for key, value in state.items()
-        if not _is_left_out(backbone, key)
-    }
-
-
-def _is_left_out(backbone: nn.Module, key: str) -> bool:
-    """Whether a weight is of a part that a backbone was built without."""
-    room, _, rest = key.partition('.')
-    return room == 'backbone' and (
-        getattr(backbone, rest.split('.')[0], backbone) is None
-    )
 
 
 def teacher_entries(

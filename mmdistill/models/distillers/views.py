@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import groupby, takewhile
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -53,6 +54,25 @@ def global_views(views: Sequence[Tensor]) -> int:
     """How many of the first views are global: as large as the very first."""
     largest = _size(views[0])
     return len(list(takewhile(lambda view: _size(view) == largest, views)))
+
+
+def two_views(inputs: Any, scheme: str) -> list[Tensor]:
+    """The two views of a batch.
+
+    Args:
+        inputs: as the data preprocessor gives them.
+        scheme: who needs them, for errors.
+    Raises:
+        ValueError: for another number of views.
+    """
+    if not isinstance(inputs, (list, tuple)) or len(inputs) != 2:
+        got = 1 if isinstance(inputs, Tensor) else len(inputs)
+        raise ValueError(
+            f'{scheme} takes two views of every image, got {got}; use '
+            "dict(type='MultiView', num_views=[2], transforms=[[...]]) in "
+            'train_pipeline'
+        )
+    return list(inputs)
 
 
 def _by_size(

@@ -14,8 +14,7 @@ from mmdistill.checkpoints import load_file
 from mmdistill.engine.runner import DistillRunner
 from mmdistill.registry import DATASETS, MODELS
 
-NCE = dict(nce=dict(type='InfoNCELoss', level='feature'))
-QUEUE = dict(negatives=dict(type='FeatureQueue', size=64))
+NCE = dict(nce=dict(type='InfoNCELoss', level='feature', queue_size 64))
 CRD = dict(crd=dict(type='CRDLoss', num_negatives=16, embed_dim=8))
 
 
@@ -23,9 +22,8 @@ def with_queue(work_dir, **hook):
     return digits_config(
         work_dir,
         NCE,
-        custom_hooks=[dict(type='QueueHook', **hook)],
+        default_hooks=dict(queue=dict(type='QueueHook', **hook)),
         **{
-            'model.memories': QUEUE,
             'model.teacher.backbone.widths': (4, 4, 8, 16),
             'model.teacher.head.in_channels': 16,
         },
@@ -54,7 +52,7 @@ def test_prefill(tmp_path):
     runner = DistillRunner.from_cfg(with_queue(tmp_path, prefill=48))
     before = copy.deepcopy(runner.model.student.state_dict())
     stop_at_first_step(runner)
-    queue = runner.model.memories['negatives']
+    queue = runner.model.losses.nce.queue
     assert len(queue) == 64  # whole batches of 32
     norms = queue.features.norm(dim=1)
     torch.testing.assert_close(norms, torch.ones(64))
@@ -88,7 +86,7 @@ def test_start_epoch(tmp_path):
     original = runner.model.train_step
 
     def train_step(*args, **kwargs):
-        lengths.append(len(runner.model.memories['negatives']))
+        lengths.append(len(runner.model.losses.nce.queue))
         return original(*args, **kwargs)
 
     runner.model.train_step = train_step
@@ -98,16 +96,16 @@ def test_start_epoch(tmp_path):
 
 def test_queue_larger_than_the_dataset(tmp_path):
     cfg = with_queue(tmp_path)
-    cfg.model.memories.negatives.size = 97
-    with pytest.raises(ValueError, match='memories.negatives keeps 97 rows'):
+    cfg.model.losses.nce.queue_size = 97
+    with pytest.raises(ValueError, match='losses.nce.queue keeps 97 rows'):
         DistillRunner.from_cfg(cfg).train()
 
 
-@pytest.mark.parametrize('prefill, message', [(65, 'size=64'), (97, 'keeps')])
+@pytest.mark.parametrize('prefill, message', [(65, 'size 64'), (97, 'keeps')])
 def test_prefill_too_large(tmp_path, prefill, message):
     cfg = with_queue(tmp_path, prefill=prefill)
     if prefill == 97:
-        cfg.model.memories.negatives.size = 200
+        cfg.model.losses.nce.queue_size = 200
     with pytest.raises(ValueError, match=message):
         DistillRunner.from_cfg(cfg).train()
 
@@ -128,12 +126,13 @@ def test_resume_with_nothing_to_resume_from_is_a_fresh_start(tmp_path):
     cfg.resume = True
     runner = DistillRunner.from_cfg(cfg)
     stop_at_first_step(runner)
-    assert len(runner.model.memories['negatives']) == 64
+    assert len(runner.model.losses.nce.queue) == 64
 
 
 def test_queue_hook_without_a_queue(tmp_path):
-    cfg = digits_config(tmp_path, custom_hooks=[dict(type='QueueHook')])
-    with pytest.raises(ValueError, match='custom_hooks'):
+    hook = dict(queue=dict(type='QueueHook'))
+    cfg = digits_config(tmp_path, default_hooks=hook)
+    with pytest.raises(ValueError, match='default_hooks.queue=None'):
         DistillRunner.from_cfg(cfg).train()
 
 

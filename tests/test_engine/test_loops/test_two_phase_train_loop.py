@@ -129,7 +129,7 @@ def test_validation_waits_for_the_second_stage(tmp_path):
 
 
 def test_no_loss_with_a_first_stage(tmp_path):
-    with pytest.raises(ValueError, match='first stage'):
+    with pytest.raises(ValueError, match='warm-up phase'):
         DistillRunner.from_cfg(
             config(tmp_path / 'run', dict(kd=dict(type='KDLoss')))
         ).train()
