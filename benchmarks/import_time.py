@@ -3,20 +3,27 @@
 import statistics
 import subprocess
 import sys
-import time
+from functools import partial
+
+from _measuring import in_turns
 
 REPEATS = 5
 
 
+def fresh_import(name: str) -> None:
+    command = [sys.executable, '-W', 'ignore', '-c', f'import {name}']
+    subprocess.run(command, check=True, capture_output=True)
+
+
 def main():
-    seconds = dict(mmpretrain=[], mmdistill=[])
-    for repeat in range(REPEATS + 1):  # the first one warms the disk cache
-        for name, measured in seconds.items():
-            command = [sys.executable, '-W', 'ignore', '-c', f'import {name}']
-            start = time.perf_counter()
-            subprocess.run(command, check=True, capture_output=True)
-            if repeat:
-                measured.append(time.perf_counter() - start)
+    # The round that is left out fills the disk cache.
+    seconds = in_turns(
+        {
+            name: partial(fresh_import, name)
+            for name in ('mmpretrain', 'mmdistill')
+        },
+        REPEATS,
+    )
     best = {name: min(s) for name, s in seconds.items()}
     for name, measured in seconds.items():
         middle = statistics.median(measured)

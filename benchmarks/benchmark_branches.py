@@ -9,10 +9,11 @@ the optimizer are in neither.
 
 import argparse
 import statistics
-import time
 from pathlib import Path
 
-CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+from _measuring import in_turns
+
+CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 
 
 def parse_args():
@@ -82,20 +83,13 @@ def make_parts(name, args):
 
 def measure(name, args):
     """Medians in milliseconds; parts take turns, so that noise is shared."""
-    import torch
-
     others, parts = make_parts(name, args)
-    times = {part: [] for part in parts}
-    for repeat in range(args.repeats + 2):
-        for part, function in parts.items():
-            if args.device != 'cpu':
-                torch.cuda.synchronize()
-            start = time.perf_counter()
-            function()
-            if args.device != 'cpu':
-                torch.cuda.synchronize()
-            if repeat > 1:
-                times[part].append(1000 * (time.perf_counter() - start))
+    times = {
+        part: [1000 * s for s in seconds]
+        for part, seconds in in_turns(
+            parts, args.repeats, args.device, warm_up=2
+        ).items()
+    }
     floors = [
         network + others * branch
         for network, branch in zip(

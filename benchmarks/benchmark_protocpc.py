@@ -6,9 +6,8 @@ their gradients, in units of one (batch, prototypes) float32 matrix.
 
 import argparse
 import statistics
-import time
 
-from _memory import peak_of
+from _measuring import peak_of, seconds_of
 
 
 def parse_args():
@@ -52,13 +51,7 @@ def main():
         view.grad = None
     matrix = 4 * shape[0] * shape[1]
     extra = peak_of(step, args.device) / matrix - crops
-    seconds = []
-    for _ in range(args.repeats):
-        start = time.perf_counter()
-        step()
-        if args.device != 'cpu':
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - start)
+    seconds = [seconds_of(step, args.device) for _ in range(args.repeats)]
     print(
         f'{crops} crops of {shape}: {1000 * statistics.median(seconds):.1f} '
         f'ms, {extra:.2f} matrices of {matrix / 2**20:.0f} MB beside the '

@@ -1,6 +1,6 @@
 """Convert a published self-supervised network to a file of ours.
 
-    python tools/converters/self_supervised_to_mmdistill.py SRC DST
+    python tools/model_converters/self_supervised_to_mmdistill.py SRC DST
 
 SRC is a file as the authors of MoCo-v2, SwAV or DINO publish it; its layout
 is found out. DST becomes a checkpoint of a ``SelfSupervisedEncoder``, for

@@ -6,7 +6,8 @@ way broadcasts (N, C_s, C_t, H W) three times a stage.
 
 import argparse
 import statistics
-import time
+
+from _measuring import in_turns
 
 SHAPES = ((64, 32), (128, 16), (256, 8))  # channels, height and width
 
@@ -48,14 +49,12 @@ def main():
     )
     for x in student:
         x.requires_grad_()
-    ways = dict(ours=NSTLoss(), published=published)
-    seconds = {name: [] for name in ways}
-    for repeat in range(args.repeats + 1):  # the first one warms up
-        for name, way in ways.items():
-            start = time.perf_counter()
-            way(student, teacher).backward()
-            if repeat:
-                seconds[name].append(time.perf_counter() - start)
+    loss = NSTLoss()
+    ways = dict(
+        ours=lambda: loss(student, teacher).backward(),
+        published=lambda: published(student, teacher).backward(),
+    )
+    seconds = in_turns(ways, args.repeats)
     median = {name: statistics.median(s) for name, s in seconds.items()}
     for name, value in median.items():
         print(f'{name:<12}{1000 * value:>10.1f} ms')

@@ -1,6 +1,7 @@
-"""Convert a network's file between RepDistiller's layout and ours.
+r"""Convert a network's file between RepDistiller's layout and ours.
 
-    python tools/converters/repdistiller_to_mmdistill.py SRC DST --arch NAME
+    python tools/model_converters/repdistiller_to_mmdistill.py SRC DST \
+        --arch NAME
 
 SRC is a file of https://github.com/HobbitLong/RepDistiller: a dict with the
 weights under 'model'. DST becomes a classifier checkpoint, for

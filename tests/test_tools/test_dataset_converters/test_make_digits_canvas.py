@@ -2,11 +2,13 @@ import json
 
 import pytest
 
+TOOL = 'dataset_converters/make_digits_canvas'
+
 
 def test_options_reach_the_folder(main, toy, capsys):
     main(
-        'make_digits_canvas', 'canvas', '--num-train', 2, '--num-val', 1,
-        '--size', 40, 50, '--digits-per-image', 2, 2, '--seed', 5,
+        TOOL, 'canvas', '--num-train', 2, '--num-val', 1, '--size', 40, 50,
+        '--digits-per-image', 2, 2, '--seed', 5,
     )  # fmt: skip
     path = toy.folder / 'canvas' / 'digits_canvas.json'
     assert json.loads(path.read_text()) == dict(
@@ -20,6 +22,6 @@ def test_options_reach_the_folder(main, toy, capsys):
 
 def test_help(main, capsys):
     with pytest.raises(SystemExit):
-        main('make_digits_canvas', '--help')
+        main(TOOL, '--help')
     printed = capsys.readouterr().out
     assert 'data/digits_canvas' in printed and '--digits-per-image' in printed

@@ -36,6 +36,8 @@ from mmdistill.models.encoders import (
 )
 from mmdistill.registry import MODELS
 
+TOOL = 'model_converters/self_supervised_to_mmdistill'
+
 WIDTH, HIDDEN, DIM, PROTOTYPES = 4, 24, 10, 30
 HEAD = dict(hidden=HIDDEN, dim=DIM)
 
@@ -145,7 +147,10 @@ def convert(main, tmp_path):
             Config(dict(model=cfg)).dump(path)
             options = ('--config', path, *options)
         main(
-            'converters/self_supervised_to_mmdistill', source, target, *options
+            TOOL,
+            source,
+            target,
+            *options,
         )
         return target
 
@@ -302,7 +307,7 @@ def test_left_over_weights_are_refused(convert):
 
 def test_help_names_layouts_and_encoders(main, capsys):
     with pytest.raises(SystemExit):
-        main('converters/self_supervised_to_mmdistill', '--help')
+        main(TOOL, '--help')
     printed = capsys.readouterr().out
     for name in ('encoder_q', 'projection_head', 'last_layer', 'cls_token',
                  'mocov2_resnet50()', 'swav_resnet50(', 'dino_resnet50(',
@@ -316,7 +321,7 @@ LEAVES = (
     'protocpc_multicrop_dino_resnet50_resnet18_in1k',
     'protocpc_old_dino_resnet50_resnet18_in1k',
 )
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def published_dino_resnet50(width=64, **head):

@@ -12,12 +12,11 @@ import argparse
 import copy
 import csv
 import statistics
-import time
 from pathlib import Path
 
-from _memory import peak_of
+from _measuring import in_turns, peak_of
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 METHODS = (
     'kd fitnet at sp cc vid rkd pkt ab ft fsp nst crd crd_kd wcord wcord_kd '
     'cocord cocord_kd protocpc protocpc_crd'
@@ -144,28 +143,16 @@ def make_parts(model, views, samples):
     return parts
 
 
-def timed(function, args):
-    import torch
-
-    if args.device != 'cpu':
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    function()
-    if args.device != 'cpu':
-        torch.cuda.synchronize()
-    return 1000 * (time.perf_counter() - start)
-
-
 def measure(method, args):
     """Medians in milliseconds; parts take turns, so that noise is shared."""
     model = build(method, args)
     parts = make_parts(model, *make_batch(model, args))
-    times = {name: [] for name in parts}
-    for repeat in range(args.repeats + 2):
-        for name, function in parts.items():
-            elapsed = timed(function, args)
-            if repeat > 1:
-                times[name].append(elapsed)
+    times = {
+        name: [1000 * s for s in seconds]
+        for name, seconds in in_turns(
+            parts, args.repeats, args.device, warm_up=2
+        ).items()
+    }
     row = {name: statistics.median(t) for name, t in times.items()}
     floor = sum(value for name, value in row.items() if name != 'step')
     ratios = [

@@ -14,7 +14,7 @@ import time
 from itertools import islice
 from pathlib import Path
 
-CONFIGS = Path(__file__).parents[2] / 'configs/_base_/datasets'
+CONFIGS = Path(__file__).parents[1] / 'configs/_base_/datasets'
 PATHS = {'per image': '', 'batched': '_batched'}
 
 

@@ -34,7 +34,7 @@ FAMILIES = (
 @pytest.fixture
 def convert(main):
     def call(*options):
-        main('converters/repdistiller_to_mmdistill', *options)
+        main('model_converters/repdistiller_to_mmdistill', *options)
 
     yield call
     trust_checkpoints(False)
