@@ -1,4 +1,4 @@
-"""Students under the names of torchvision, timm and MMDetection."""
+"""Students under the names of torchvision and timm."""
 
 import re
 
@@ -6,14 +6,11 @@ import pytest
 import timm
 import torch
 import torchvision
-from mmengine.config import Config
 from torch import nn
 
-from mmdistill.export.layouts import to_library, to_mmdet
-from mmdistill.export.students import ExportError, Student
-from mmdistill.registry import MODELS
+from mmdistill.export import ExportError, TimmFormat, TorchvisionFormat
 
-NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm)
+FORMATS = dict(timm=TimmFormat(), torchvision=TorchvisionFormat())
 GAP = dict(type='GlobalAveragePooling')
 
 
@@ -115,24 +112,6 @@ UNLIKE = [
 ]  # fmt: skip
 
 
-def student(network):
-    """A network whose every tensor matters, as if it had been trained."""
-    model = MODELS.build(network).eval()
-    with torch.no_grad():
-        for module in model.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                module.running_mean.normal_(0, 0.1)
-                module.running_var.uniform_(0.5, 1.5)
-            if isinstance(module, NORMS):
-                module.weight.uniform_(0.5, 1.5)
-        for value in model.parameters():
-            if not value.any():
-                value.normal_(0, 0.1)
-    state = model.state_dict()
-    cfg = Config(dict(model=network))
-    return Student(model, dict(state_dict=state, meta={}), cfg, None)
-
-
 def theirs(library, arch, **kwargs):
     if library == 'timm':
         return timm.create_model(arch, **kwargs)
@@ -154,9 +133,9 @@ def alike():
 
 
 @pytest.mark.parametrize('network, library, arch, size', alike())
-def test_alike(network, library, arch, size):
+def test_alike(student, network, library, arch, size):
     source = student(network)
-    state, absent = to_library(source, library, arch, (size, size))
+    state, absent = FORMATS[library].convert(source, arch, (size, size))
     assert absent == []
     network = theirs(library, arch, num_classes=10).eval()
     network.load_state_dict(state, strict=True)
@@ -170,24 +149,24 @@ def test_alike(network, library, arch, size):
 @pytest.mark.parametrize(
     'network, library, arch, message', UNLIKE, ids=ids(UNLIKE)
 )
-def test_unlike(network, library, arch, message):
+def test_unlike(student, network, library, arch, message):
     with pytest.raises(ExportError, match=rf'(?s){arch}.*{message}'):
-        to_library(student(network), library, arch, (64, 64))
+        FORMATS[library].convert(student(network), arch, (64, 64))
 
 
-def test_an_answer_that_differs_is_refused():
+def test_an_answer_that_differs_is_refused(student):
     """Though every layer has found its like."""
     source = student(resnet())
     source.model.head.fc.register_forward_hook(lambda m, i, out: out + 1)
     with pytest.raises(ExportError, match='answers otherwise.*1e-05 is all'):
-        to_library(source, 'timm', 'resnet18', (64, 64))
+        FORMATS['timm'].convert(source, 'resnet18', (64, 64))
 
 
 @pytest.mark.parametrize(
     'library, arch, empty',
     [('torchvision', 'resnet18', nn.Identity()), ('timm', 'resnet18', None)],
 )
-def test_without_a_classifier(library, arch, empty):
+def test_without_a_classifier(student, library, arch, empty):
     encoder = dict(
         type='SelfSupervisedEncoder',
         backbone=dict(type='ResNet', depth=18),
@@ -196,7 +175,7 @@ def test_without_a_classifier(library, arch, empty):
         prototypes=dict(type='PrototypeHead', num_prototypes=5),
     )
     source = student(encoder)
-    state, absent = to_library(source, library, arch, (64, 64))
+    state, absent = FORMATS[library].convert(source, arch, (64, 64))
     assert absent == ['fc.bias', 'fc.weight']
     network = theirs(library, arch, num_classes=1000 if empty else 0).eval()
     if empty:
@@ -209,41 +188,6 @@ def test_without_a_classifier(library, arch, empty):
 
 
 @pytest.mark.parametrize('library', ['torchvision', 'timm'])
-def test_names_that_a_library_does_not_have(library):
+def test_names_that_a_library_does_not_have(student, library):
     with pytest.raises(ValueError, match=rf'{library} .*resnt18.*resnet18'):
-        to_library(student(resnet()), library, 'resnt18', (64, 64))
-
-
-def test_mmdet_resnet():
-    source = student(resnet(50))
-    checkpoint = to_mmdet(source, 'backbone.pth')
-    scope = dict()
-    exec(checkpoint['meta']['snippet'], scope)
-    backbone = scope['model']['backbone']
-    assert backbone == dict(
-        type='ResNet', depth=50, out_indices=(0, 1, 2, 3), style='pytorch',
-        init_cfg=dict(type='Pretrained', checkpoint='backbone.pth'),
-    )  # fmt: skip
-    expected = source.model.backbone.state_dict()
-    assert checkpoint['state_dict'].keys() == expected.keys()
-
-
-def test_mmdet_takes_other_backbones_from_here(tmp_path):
-    """Built as MMDetection builds it: by scope, from another default."""
-    from mmengine.registry import MODELS as ROOT
-
-    for backbone, scope in (
-        (dict(type='MobileNetV2'), 'mmpretrain'),
-        (dict(type='CIFARResNet', depth=8), 'mmdistill'),
-    ):
-        source = student(classifier(backbone, 64))
-        path = str(tmp_path / 'backbone.pth')
-        checkpoint = to_mmdet(source, path)
-        torch.save(checkpoint, path)
-        lines = dict()
-        exec(checkpoint['meta']['snippet'], lines)
-        assert lines['custom_imports'] == dict(imports=[f'{scope}.models'])
-        built = ROOT.build(lines['model']['backbone'])
-        built.init_weights()
-        for key, value in source.model.backbone.state_dict().items():
-            assert torch.equal(built.state_dict()[key], value)
+        FORMATS[library].convert(student(resnet()), 'resnt18', (64, 64))
