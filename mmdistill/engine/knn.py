@@ -15,7 +15,7 @@ from mmdistill.evaluation.knn import (
     check_neighbours,
     weighted_knn,
 )
-from mmdistill.models.representation import evaluating
+from mmdistill.models.probing import evaluating
 from mmdistill.ops import all_reduce_sum
 
 _TOP = (1, 5)

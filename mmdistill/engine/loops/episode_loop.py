@@ -16,7 +16,7 @@ from mmdistill.evaluation.episodes import (
     classify_episodes,
     mean_and_interval,
 )
-from mmdistill.models.representation import evaluating
+from mmdistill.models.probing import evaluating
 from mmdistill.ops import all_reduce_sum
 from mmdistill.registry import LOOPS
 

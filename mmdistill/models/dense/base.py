@@ -9,13 +9,11 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmdistill.models.representation import evaluating
+from mmdistill.models.probing import DRY_RUN_SIZE, dry_run
 from mmdistill.ops import world_size
 from mmdistill.registry import MODELS
 
 NORMS = ('frozen', 'tuned', 'sync')
-#: Height and width of the image that tells the sizes of maps.
-DRY_RUN_SIZE = 128
 
 
 class FineTunedModel(BaseModel):
@@ -134,20 +132,14 @@ class FineTunedModel(BaseModel):
                 or gives something else than maps.
         """
         name = f'model.backbone ({type(self.backbone).__name__})'
-        image = torch.zeros(1, 3, DRY_RUN_SIZE, DRY_RUN_SIZE)
-        try:
-            with (
-                evaluating(self.backbone),
-                torch.no_grad(),
-                torch.random.fork_rng(devices=[]),
-            ):
-                maps = self.backbone(image)
-        except (RuntimeError, ValueError, AssertionError) as error:
-            raise ValueError(
-                f'{name} does not take an RGB image of {DRY_RUN_SIZE} x '
-                f'{DRY_RUN_SIZE} pixels: {error}; detection and segmentation '
-                'need a convolutional backbone of three input channels'
-            ) from error
+        maps = dry_run(
+            self.backbone,
+            self.backbone,
+            (3, DRY_RUN_SIZE, DRY_RUN_SIZE),
+            name,
+            'detection and segmentation need a convolutional backbone of '
+            'three input channels',
+        )
         maps = maps if isinstance(maps, (tuple, list)) else (maps,)
         shapes = [tuple(getattr(m, 'shape', ())) for m in maps]
         if not shapes or any(len(shape) != 4 for shape in shapes):

@@ -15,10 +15,10 @@ from mmdistill.models.distillers.comparing import Views
 from mmdistill.models.distillers.first_edition import cocord_losses
 from mmdistill.models.distillers.loss_builder import refuse_warmup
 from mmdistill.models.distillers.offline import OfflineDistiller
+from mmdistill.models.probing import evaluating
 from mmdistill.models.representation import (
     Representation,
     RepresentationReader,
-    evaluating,
 )
 from mmdistill.registry import MODELS
 
