@@ -42,7 +42,7 @@ def make_parts(name, args):
     from mmengine.config import Config
     from mmpretrain.structures import DataSample
 
-    from mmdistill.models import RepresentationReader
+    from mmdistill.models import Representation, RepresentationReader
     from mmdistill.registry import MODELS
 
     torch.manual_seed(0)
@@ -59,7 +59,7 @@ def make_parts(name, args):
         sample = DataSample().set_gt_label(i % 100).to(args.device)
         sample.set_metainfo(dict(sample_idx=i))
         samples.append(sample)
-    label = torch.arange(args.batch_size, device=args.device) % 100
+    fields = model.batch_fields(samples, images.device)
     read = RepresentationReader(model.peers[0])
     with model._stages.run(model.student.backbone) as made:
         model.student(images)
@@ -69,14 +69,14 @@ def make_parts(name, args):
         sum(model.loss(images, samples).values()).backward()
 
     def network():
-        logits = model.student(images)
-        model.task_loss(logits, samples, label).backward()
+        seen = Representation(logits=model.student(images))
+        model.task_loss(seen, samples, fields).backward()
 
     def branch():
         with model._stages.run(model.student.backbone) as made:
             made.map = shared.requires_grad_()
-            logits = read(model._stages.stub(images)).logits
-        model.task_loss(logits, samples, label).backward()
+            seen = read(model._stages.stub(images))
+        model.task_loss(seen, samples, fields).backward()
 
     return len(model.peers), dict(step=step, network=network, branch=branch)
 

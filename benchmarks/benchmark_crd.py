@@ -34,7 +34,7 @@ def make_steps(args):
     )
     banks = loss.bank_student, loss.bank_teacher
     for bank in banks:
-        bank.learn(args.samples, labels)
+        bank.resize_to(args.samples, labels)
     loss.to(args.device)
     student = torch.randn(args.batch_size, args.feature_dim)
     teacher = torch.randn(args.batch_size, args.feature_dim)

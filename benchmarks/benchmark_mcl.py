@@ -34,7 +34,7 @@ def make_steps(args):
         num_negatives=args.negatives,
     )
     for bank in loss.banks:
-        bank.learn(args.samples, labels)
+        bank.resize_to(args.samples, labels)
     loss.to(args.device)
     features = torch.randn(
         args.peers, args.batch_size, args.feature_dim, device=args.device

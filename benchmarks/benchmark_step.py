@@ -43,6 +43,7 @@ def build(method, args):
     import torch
     from mmengine.config import Config
 
+    from mmdistill.models.losses.base import Phase
     from mmdistill.registry import MODELS
 
     folders = (ROOT / 'configs').glob(f'*/{method}_{args.pair}_cifar100.py')
@@ -51,10 +52,8 @@ def build(method, args):
     cfg.model.data_preprocessor = cfg.data_preprocessor
     model = MODELS.build(cfg.model).to(args.device).train()
     model.set_training_set(args.samples, torch.arange(args.samples) % 100)
-    stages = {
-        s for m in model.losses.values() for s in getattr(m, 'stages', ())
-    }
-    model.set_stage(1 if 1 in stages and 2 not in stages else 2)
+    phases = {p for loss in model.losses.values() for p in loss.phases}
+    model.set_phase(Phase.WARMUP if phases == {Phase.WARMUP} else Phase.MAIN)
     return model
 
 
@@ -65,7 +64,7 @@ def make_batch(model, args):
     torch.manual_seed(0)
     views = [
         torch.randn(args.batch_size, 3, 32, 32, device=args.device)
-        for _ in range(2 if hasattr(model, 'slow_student') else 1)
+        for _ in range(2 if hasattr(model, 'symmetric') else 1)
     ]
     samples = []
     for i in range(args.batch_size):
@@ -107,10 +106,17 @@ def make_parts(model, views, samples):
     """What is timed: the whole step and the parts of its floor."""
     import torch
 
+    from mmdistill.models import RepresentationReader
+
     joined = (
         torch.cat(views) if getattr(model, 'symmetric', False) else (views[0])
     )
-    label = model.batch_fields(samples, joined.device)['label']
+    fields = model.batch_fields(samples, joined.device)
+    count = len(fields['label'])
+    # Without the heads of a method, which are layers of its own.
+    read_student = RepresentationReader(model.student)
+    if 'slow_student' in model.targets:
+        read_slow = RepresentationReader(model.slow_student)
 
     def step():
         inputs = views if len(views) > 1 else views[0]
@@ -118,15 +124,16 @@ def make_parts(model, views, samples):
         sum(losses.values()).backward()
 
     def student():
-        logits = model._read_student(joined).logits[: len(label)]
-        model.task_loss(logits, samples, label).backward()
+        seen, *_ = read_student(joined).split(count)
+        model.task_loss(seen, samples, fields).backward()
 
     def teacher():
-        model.represent_teacher(views[0])
+        with torch.no_grad():
+            model.targets['teacher'].reader(views[0])
 
     def slow():
         with torch.no_grad():
-            model._read_slow(joined)
+            read_slow(joined)
 
     layers = own_layers(model, step)
 
@@ -136,7 +143,7 @@ def make_parts(model, views, samples):
             module(x).sum().backward()
 
     parts = dict(step=step, student=student, teacher=teacher)
-    if hasattr(model, 'slow_student'):
+    if 'slow_student' in model.targets:
         parts['slow'] = slow
     if layers:
         parts['own layers'] = own

@@ -29,7 +29,7 @@ SCRIPTS = dict(
         'ratio',
     ),
     benchmark_step=(
-        BATCH + ONCE + ('--samples', '500', '--methods', 'kd', 'crd'),
+        BATCH + ONCE + ('--samples', '500', '--methods', 'kd', 'ab', 'cocord', 'crd'),
         'crd  ',
     ),
     benchmark_data=(
