@@ -29,7 +29,9 @@ SCRIPTS = dict(
         'ratio',
     ),
     benchmark_step=(
-        BATCH + ONCE + ('--samples', '500', '--methods', 'kd', 'ab', 'cocord', 'crd'),
+        BATCH + ONCE + (
+            '--samples', '500', '--methods', 'kd', 'ab', 'cocord', 'crd',
+        ),
         'crd  ',
     ),
     benchmark_data=(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mmdistill.export.student_checkpoint import test_pipeline
 from mmdistill.export.students import ExportError, Student
-from mmdistill.models.dense.base import FineTunedModel
+from mmdistill.models.dense.fine_tuned_model import FineTunedModel
 
 
 class Deployed(nn.Module):

@@ -21,7 +21,7 @@ from mmdistill.checkpoints.config_text import (
     require_harmless,
 )
 from mmdistill.export.student_checkpoint import student_checkpoint
-from mmdistill.models.dense.base import FineTunedModel
+from mmdistill.models.dense.fine_tuned_model import FineTunedModel
 from mmdistill.models.distillers import BaseDistiller
 from mmdistill.models.pretrained import weights_of
 from mmdistill.registry import MODELS

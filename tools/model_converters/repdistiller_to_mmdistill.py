@@ -23,7 +23,7 @@ from mmdistill.checkpoints import (
     trust_checkpoints,
 )
 from mmdistill.export import student_checkpoint
-from mmdistill.models.backbones.zoo import (
+from mmdistill.models.backbones.cifar_zoo import (
     REPDISTILLER_ZOO,
     cifar_classifier,
     from_repdistiller,

@@ -7,7 +7,7 @@ is found out. DST becomes a checkpoint of a ``SelfSupervisedEncoder``, for
 ``model.teacher_ckpt`` and ``load_from``, with head and prototypes as far as
 SRC has them. ``meta.layout`` in it says which layout it came from.
 
-The encoders are configs in ``mmdistill.models.encoders.zoo``:
+The encoders are configs in ``mmdistill.models.encoders.encoder_zoo``:
 ``mocov2_resnet50()``, ``swav_resnet50()``, ``dino_resnet50()`` and
 ``dino_deit_small()``. Another backbone takes ``--config``.
 """
@@ -30,7 +30,7 @@ from mmdistill.utils import register_all_modules
 EPILOG = """layouts:
 {layouts}
 
-encoders, as configs in mmdistill.models.encoders.zoo:
+encoders, as configs in mmdistill.models.encoders.encoder_zoo:
   mocov2                mocov2_resnet50()
   swav                  swav_resnet50(num_prototypes=3000)
   dino, dino_backbone   dino_resnet50(num_prototypes=60000), or

@@ -137,8 +137,8 @@ class FineTunedModel(BaseModel):
             self.backbone,
             (3, DRY_RUN_SIZE, DRY_RUN_SIZE),
             name,
-            'detection and segmentation need a convolutional backbone of '
-            'three input channels',
+            'detection and segmentation need a convolutional backbone that '
+            'takes an RGB image of any size',
         )
         maps = maps if isinstance(maps, (tuple, list)) else (maps,)
         shapes = [tuple(getattr(m, 'shape', ())) for m in maps]

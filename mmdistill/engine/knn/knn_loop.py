@@ -6,11 +6,11 @@ from mmengine.runner import TestLoop, ValLoop
 from torch import nn
 
 from mmdistill.datasets.sample_stream import index_samples
-from mmdistill.engine.features import network_of
-from mmdistill.engine.knn import KNNEvaluation
-from mmdistill.engine.loops.feature_loop import FeatureLoop
+from mmdistill.engine.knn.feature_loop import FeatureLoop
+from mmdistill.engine.knn.features import network_of
+from mmdistill.engine.knn.knn_evaluation import KNNEvaluation
 from mmdistill.engine.utils import unwrap
-from mmdistill.evaluation.knn import NEIGHBOURS
+from mmdistill.evaluation.weighted_knn import NEIGHBOURS
 from mmdistill.registry import LOOPS
 
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from mmdistill.datasets.sample_stream import index_samples, seeded
-from mmdistill.engine.features import extract_features, feature_reader
-from mmdistill.evaluation.knn import (
+from mmdistill.engine.knn.features import extract_features, feature_reader
+from mmdistill.evaluation.weighted_knn import (
     NEIGHBOURS,
     check_neighbours,
     weighted_knn,

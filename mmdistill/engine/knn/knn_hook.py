@@ -6,10 +6,10 @@ from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop
 
 from mmdistill.datasets.sample_stream import index_samples
-from mmdistill.engine.features import network_of
-from mmdistill.engine.knn import KNNEvaluation, build_loader
+from mmdistill.engine.knn.features import network_of
+from mmdistill.engine.knn.knn_evaluation import KNNEvaluation, build_loader
 from mmdistill.engine.utils import unwrap
-from mmdistill.evaluation.knn import NEIGHBOURS
+from mmdistill.evaluation.weighted_knn import NEIGHBOURS
 from mmdistill.registry import HOOKS
 
 

@@ -7,10 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmdistill.models.preprocessors.base import (
-    BatchViewsPreprocessor,
-    random_bits,
-)
 from mmdistill.models.preprocessors.batch_ops import (
     BOX_DRAWS,
     between,
@@ -18,6 +14,10 @@ from mmdistill.models.preprocessors.batch_ops import (
     crop_boxes,
     gaussian_blur,
     resized_crops,
+)
+from mmdistill.models.preprocessors.batch_views_preprocessor import (
+    BatchViewsPreprocessor,
+    random_bits,
 )
 from mmdistill.ops.crops import CropGroup, check_range, crop_groups
 from mmdistill.registry import MODELS
