@@ -1,5 +1,7 @@
 """Every registry of mmdistill: a child of MMPretrain's of the same name.
 
+`EXPORT_FORMATS` is the one that MMPretrain has no counterpart of.
+
 With ``default_scope = 'mmdistill'`` a config names the parts of mmdistill,
 MMPretrain and MMEngine alike without a prefix; a name is looked up here first
 and then in the parents.
@@ -30,6 +32,7 @@ __all__ = [
     'EVALUATORS',
     'VISUALIZERS',
     'VISBACKENDS',
+    'EXPORT_FORMATS',
 ]
 
 
@@ -70,3 +73,7 @@ METRICS = _child('METRICS', 'evaluation')
 EVALUATORS = _child('EVALUATORS', 'evaluation')
 VISUALIZERS = _child('VISUALIZERS', 'evaluation')
 VISBACKENDS = _child('VISBACKENDS', 'evaluation')
+
+EXPORT_FORMATS = Registry(
+    'export format', scope='mmdistill', locations=['mmdistill.export']
+)

@@ -123,7 +123,7 @@ def use_tta(cfg):
     """Wrap the model and the test pipeline for test-time augmentation."""
     from mmengine.config import ConfigDict
 
-    from mmdistill.models.dense.base import FineTunedModel
+    from mmdistill.models.dense.fine_tuned_model import FineTunedModel
     from mmdistill.registry import MODELS
 
     if 'tta_model' not in cfg:

@@ -1,20 +1,20 @@
 """Metrics, and the functions behind them."""
 
 from mmdistill.evaluation.auc import AUC
-from mmdistill.evaluation.coco import CocoMetric
+from mmdistill.evaluation.classify_episodes import (
+    classify_episodes,
+    mean_and_interval,
+)
+from mmdistill.evaluation.coco_metric import CocoMetric
 from mmdistill.evaluation.collapse import (
     effective_rank,
     prototype_usage,
     spread,
 )
-from mmdistill.evaluation.episodes import (
-    classify_episodes,
-    mean_and_interval,
-)
-from mmdistill.evaluation.knn import weighted_knn
 from mmdistill.evaluation.mean_iou import MeanIoU
-from mmdistill.evaluation.peers import PeerAccuracy
-from mmdistill.evaluation.voc import VOCMetric
+from mmdistill.evaluation.peer_accuracy import PeerAccuracy
+from mmdistill.evaluation.voc_metric import VOCMetric
+from mmdistill.evaluation.weighted_knn import weighted_knn
 
 __all__ = [
     'AUC',

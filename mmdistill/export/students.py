@@ -1,14 +1,13 @@
-"""Students as they are deployed: read from a file, run, compared."""
+"""Students read from files."""
 
 from __future__ import annotations
 
+import inspect
 import os
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from mmengine.config import Config
-from mmpretrain.models import BaseSelfSupervisor, ImageClassifier
 from torch import Tensor, nn
 
 from mmdistill.checkpoints import (
@@ -21,11 +20,9 @@ from mmdistill.checkpoints.config_text import (
     config_from_text,
     require_harmless,
 )
-from mmdistill.export.checkpoint import (
-    student_checkpoint,
-    test_pipeline,
-)
-from mmdistill.models.dense.base import FineTunedModel
+from mmdistill.export.student_checkpoint import student_checkpoint
+from mmdistill.models.dense.fine_tuned_model import FineTunedModel
+from mmdistill.models.distillers import BaseDistiller
 from mmdistill.models.pretrained import weights_of
 from mmdistill.registry import MODELS
 
@@ -87,11 +84,9 @@ def load_student(path: str, config: str | None = None) -> Student:
     weights = state_dict_of(checkpoint, path)
     meta = checkpoint.get('meta') or {} if isinstance(checkpoint, dict) else {}
     cfg = _config(path, meta, config)
-    if cfg.model.get('teacher_ckpt') is not None:
-        cfg.model.teacher_ckpt = None
     if cfg.get('data_preprocessor') is not None:
         cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
-    model = MODELS.build(cfg.model)
+    model = _build(cfg)
     student = getattr(model, 'student', model)
     size = None if config else _stored_size(meta, path)
     load_strictly(
@@ -111,6 +106,20 @@ def load_student(path: str, config: str | None = None) -> Student:
         exported['meta'].get('input_size'),
         _knows_preprocessing(model, cfg),
     )
+
+
+def _build(cfg: Config) -> nn.Module:
+    """The model of a config; of a distiller no more than its student."""
+    student, kind = cfg.model.get('student'), cfg.model.get('type')
+    if isinstance(kind, str):
+        kind = MODELS.get(kind)
+    if (
+        isinstance(student, dict)
+        and inspect.isclass(kind)
+        and issubclass(kind, BaseDistiller)
+    ):
+        return BaseDistiller(student, cfg.model.get('data_preprocessor'))
+    return MODELS.build(cfg.model)
 
 
 def _config(path: str, meta: dict, config: str | None) -> Config:
@@ -164,127 +173,3 @@ def _knows_preprocessing(model: nn.Module, cfg: Config) -> bool:
         or hasattr(model, 'student')
         or isinstance(model, FineTunedModel)
     )
-
-
-class Deployed(nn.Module):
-    """What a student answers: logits, or without a head pooled features.
-
-    Softmax is not included.
-
-    Args:
-        model: an ``ImageClassifier``, a `SelfSupervisedEncoder`, whose head
-            and prototypes are not used, or an algorithm of MMPretrain.
-        with_preprocessing: take images of 0 to 255 in RGB (or grey) and
-            normalise them as the model's ``data_preprocessor`` does.
-        bgr: with preprocessing, the network was trained on BGR.
-    Shape:
-        (N, C, H, W); returns (N, K), or (N, D) without a head.
-    Raises:
-        ExportError: for a detector or a segmentor.
-    """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        with_preprocessing: bool = False,
-        bgr: bool = False,
-    ) -> None:
-        super().__init__()
-        if isinstance(model, FineTunedModel):
-            raise ExportError(
-                f'the file holds a {type(model).__name__}, which gives '
-                'neither logits nor a feature; export the student that its '
-                'backbone started from, or its backbone with --format mmdet'
-            )
-        self.model = model
-        self.with_preprocessing = with_preprocessing
-        self.bgr = bgr
-        self.classifies = (
-            isinstance(model, ImageClassifier) and model.with_head
-        )
-        if with_preprocessing:
-            given = model.data_preprocessor
-            one = torch.ones(())
-            self.register_buffer('mean', getattr(given, 'mean', 0 * one))
-            self.register_buffer('std', getattr(given, 'std', one))
-            self.divisor = getattr(given, 'pad_size_divisor', 1)
-            self.pad_value = getattr(given, 'pad_value', 0)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits or features of a batch."""
-        if self.with_preprocessing:
-            if self.bgr:
-                images = images.flip(1)
-            images = (images - self.mean) / self.std
-            height, width = images.shape[-2:]
-            right, below = -width % self.divisor, -height % self.divisor
-            if right or below:
-                images = F.pad(
-                    images, (0, right, 0, below), value=self.pad_value
-                )
-        if self.classifies:
-            return self.model(images, mode='tensor')
-        outputs = self.model.backbone(images)
-        # The neck of MMPretrain's algorithms is a projection.
-        is_algorithm = isinstance(self.model, BaseSelfSupervisor)
-        if self.model.neck is not None and not is_algorithm:
-            outputs = self.model.neck(outputs)
-        feature = outputs[-1] if isinstance(outputs, tuple) else outputs
-        return feature.mean(dim=(2, 3)) if feature.ndim == 4 else feature
-
-
-def sees_bgr(cfg: Config) -> bool:
-    """Whether a student is given the BGR images that OpenCV reads."""
-    first = (test_pipeline(cfg) or [{}])[0]
-    reads_bgr = (
-        first.get('type') == 'LoadImageFromFile'
-        and first.get('color_type', 'color') == 'color'
-    )
-    preprocessor = cfg.model.get('data_preprocessor') or {}
-    return reads_bgr and not preprocessor.get('to_rgb', False)
-
-
-def prepared_as(student: Student) -> str:
-    """What has to be done to RGB images of 0 to 255, as a sentence."""
-    if not student.knows_preprocessing:
-        return (
-            'the file does not say how images were normalised (earlier '
-            'versions lost it): normalise them as in training, or give '
-            '--config with the config of the training'
-        )
-    order = 'grey' if student.channels == 1 else 'RGB'
-    if sees_bgr(student.cfg):
-        order = 'BGR (turn RGB round)'
-    given = student.model.data_preprocessor
-    if getattr(given, 'mean', None) is None:
-        return f'images are taken {order}, as they are, 0 to 255'
-    mean, std = (
-        [round(float(x), 4) for x in getattr(given, name).flatten()]
-        for name in ('mean', 'std')
-    )
-    return f'images are taken {order}, 0 to 255, minus {mean}, over {std}'
-
-
-def require_equal(
-    actual: Tensor, expected: Tensor, bound: float, what: str
-) -> float:
-    """The largest difference over the largest expected magnitude.
-
-    Raises:
-        ExportError: if it is above ``bound``, or the shapes differ.
-    """
-    if actual.shape != expected.shape:
-        raise ExportError(
-            f'{what} answers with shape {tuple(actual.shape)} where the '
-            f'student answers with {tuple(expected.shape)}; nothing was '
-            'written'
-        )
-    scale = expected.abs().max().clamp(min=torch.finfo(torch.float32).tiny)
-    difference = float((actual - expected).abs().max() / scale)
-    if not difference <= bound:
-        raise ExportError(
-            f'{what} answers otherwise than the student: they differ by '
-            f'{difference:.1e} of the largest value, {bound:.0e} is allowed; '
-            'nothing was written'
-        )
-    return difference

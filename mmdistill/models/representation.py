@@ -5,16 +5,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from mmpretrain.models import BaseSelfSupervisor
 from torch import Tensor, nn
 
+from mmdistill.models.backbone_maps import (
+    find_stages,
+    is_map,
+    map_of,
+    output_of,
+    run_backbone,
+)
+from mmdistill.models.probing import attributes, dry_run, last_calls
 from mmdistill.ops import l2_normalize
 
 # More outputs than any backbone has; a membership test costs nothing.
 _EVERY_INDEX = range(1 << 16)
-# A map whose side is at most this part of the one before was downsampled.
-_DOWNSAMPLED = 2 / 3
 
 
 @dataclass(frozen=True)
@@ -114,7 +119,7 @@ class RepresentationReader:
                 `project` may follow.
         """
         stages = [self._stages[n] for n in self.numbers if self._stages]
-        with _last_calls(stages) as calls, self.feature_seen() as seen:
+        with last_calls(stages) as calls, self.feature_seen() as seen:
             outputs, maps = self._outputs(inputs)
             feature, embedding, logits = self._head(outputs, projected, seen)
         if stages:
@@ -131,12 +136,12 @@ class RepresentationReader:
         else:
             own = sorted(own)
             indices = sorted({*own, *wanted})
-            with _attributes(self.model.backbone, out_indices=indices):
+            with attributes(self.model.backbone, out_indices=indices):
                 outputs = self._backbone(inputs, bool(wanted))
             outputs = dict(zip(indices, outputs, strict=True))
         return (
-            tuple(_output_of(outputs[index]) for index in own),
-            tuple(_map_of(outputs[index]) for index in wanted),
+            tuple(output_of(outputs[index]) for index in own),
+            tuple(map_of(outputs[index]) for index in wanted),
         )
 
     @property
@@ -173,64 +178,38 @@ class RepresentationReader:
         Raises:
             ValueError: if the model does not take images of this size.
         """
-        weight = next(self.model.parameters())
-        image = torch.zeros(1, *input_size, device=weight.device)
-        try:
-            with (
-                evaluating(self.model),
-                torch.no_grad(),
-                torch.random.fork_rng(devices=[]),
-            ):
-                shapes = self._map_shapes(image) if with_maps else {}
-                return self(image), shapes
-        except (RuntimeError, IndexError) as error:
-            raise ValueError(
-                f'the dry run of {self.name} on one image of size '
-                f'{tuple(input_size)} failed: {error}; set model.input_size '
-                'to (channels, height, width) of the training images'
-            ) from error
+
+        def look(image: Tensor) -> tuple[Representation, dict[int, tuple]]:
+            shapes = self._map_shapes(image) if with_maps else {}
+            return self(image), shapes
+
+        return dry_run(
+            look,
+            self.model,
+            input_size,
+            self.name,
+            'set model.input_size to (channels, height, width) of the '
+            'training images',
+        )
 
     def _map_shapes(self, image: Tensor) -> dict[int, tuple]:
         own = self._own_indices()
         try:
-            with _attributes(self.model.backbone, out_indices=_EVERY_INDEX):
+            with attributes(self.model.backbone, out_indices=_EVERY_INDEX):
                 outputs = self._backbone(image, True)
             indices = range(len(outputs))
         except AttributeError:
             # Some backbones hold a layer for each configured output only.
             outputs, indices = self._backbone(image, True), own
-        has_maps = any(map(_is_map, outputs))
+        has_maps = any(map(is_map, outputs))
         if own is None and not has_maps:
-            stages = self._find_stages(image)
+            stages = find_stages(self.model.backbone, image)
             self._stages = dict(enumerate(stages, self._first))
             outputs, indices = tuple(stages.values()), range(len(stages))
         return {
-            index + self._first: tuple(_map_of(output).shape)
+            index + self._first: tuple(map_of(output).shape)
             for index, output in zip(indices, outputs, strict=True)
-            if _is_map(output) or not has_maps  # scores behind the maps
-        }
-
-    def _find_stages(self, image: Tensor) -> dict[nn.Module, Tensor]:
-        """The backbone's children that make the last map of a resolution.
-
-        Pooling alone makes none, and a border that a convolution without
-        padding takes away is not yet another resolution.
-        """
-        learning = [
-            child
-            for child in self.model.backbone.children()
-            if next(child.parameters(), None) is not None
-        ]
-        with _last_calls(learning) as calls:
-            self._backbone(image, False)
-        maps = {m: out for m, (_, out) in calls.items() if _is_map(out)}
-        sizes = [*(out.shape[-1] for out in maps.values()), 0]
-        return {
-            module: output
-            for (module, output), after in zip(
-                maps.items(), sizes[1:], strict=True
-            )
-            if after <= output.shape[-1] * _DOWNSAMPLED
+            if is_map(output) or not has_maps  # scores behind the maps
         }
 
     def _own_indices(self) -> list[int] | None:
@@ -238,22 +217,10 @@ class RepresentationReader:
         indices = getattr(self.model.backbone, 'out_indices', None)
         return None if indices is None else list(indices)
 
-    def _backbone(self, inputs: Tensor, with_maps: bool) -> tuple:
-        backbone = self.model.backbone
-        if self.pre_activation:
-            with _attributes(backbone, pre_activation=True):
-                outputs = backbone(inputs)
-        elif with_maps and hasattr(backbone, '_format_output'):
-            form = backbone._format_output
-
-            def keep_tokens(x: Tensor, size: tuple[int, int]) -> _Tokens:
-                return _Tokens(form(x, size), x, size)
-
-            with _attributes(backbone, _format_output=keep_tokens):
-                outputs = backbone(inputs)
-        else:
-            outputs = backbone(inputs)
-        return outputs if isinstance(outputs, tuple) else (outputs,)
+    def _backbone(self, inputs: Tensor, with_tokens: bool) -> tuple:
+        return run_backbone(
+            self.model.backbone, inputs, with_tokens, self.pre_activation
+        )
 
     def _head(
         self, outputs: tuple, projected: bool, seen: list[Tensor | None]
@@ -300,7 +267,7 @@ class RepresentationReader:
         if self._watched is None:
             yield seen
             return
-        with _last_calls(self._watched) as calls:
+        with last_calls(self._watched) as calls:
             handle = self.model.head.register_forward_hook(note)
             try:
                 yield seen
@@ -320,77 +287,6 @@ def classes_key(model: nn.Module, name: str) -> str:
     return f'{name}.{"backbone" if inside else "head"}.num_classes'
 
 
-@dataclass
-class _Tokens:
-    """Output of a token backbone: as its head wants it, and the tokens."""
-
-    output: Any
-    tokens: Tensor
-    size: tuple[int, int]
-
-
-def _output_of(output: Any) -> Any:
-    return output.output if isinstance(output, _Tokens) else output
-
-
-def _is_map(output: Any) -> bool:
-    return isinstance(output, _Tokens) or (
-        isinstance(output, Tensor) and output.ndim == 4
-    )
-
-
-def _map_of(output: Any) -> Tensor:
-    """A backbone output as a map: patch tokens become (N, D, h, w)."""
-    if not isinstance(output, _Tokens):
-        return output
-    patches = output.tokens[:, -output.size[0] * output.size[1] :]
-    return patches.transpose(1, 2).unflatten(2, tuple(output.size))
-
-
 def _linears(module: nn.Module | None) -> list[nn.Linear]:
     modules = () if module is None else module.modules()
     return [m for m in modules if isinstance(m, nn.Linear)]
-
-
-@contextmanager
-def _last_calls(modules: Sequence[nn.Module]) -> Iterator[dict]:
-    """What each module takes first and gives, at its last call in a while."""
-    calls: dict[nn.Module, tuple[Tensor, Any]] = {}
-
-    def note(module: nn.Module, args: tuple, output: Any) -> None:
-        calls[module] = args[0], output
-
-    handles = [module.register_forward_hook(note) for module in modules]
-    try:
-        yield calls
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-@contextmanager
-def _attributes(module: nn.Module, **values: Any) -> Iterator[None]:
-    """Set plain attributes of a module for a while."""
-    before = dict(module.__dict__)
-    module.__dict__.update(values)
-    try:
-        yield
-    finally:
-        for name in values:
-            if name in before:
-                module.__dict__[name] = before[name]
-            else:
-                del module.__dict__[name]
-
-
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Put a module and all its children into eval mode for a while."""
-    modes = [(m, m.training) for m in module.modules()]
-    for m, _ in modes:
-        m.training = False
-    try:
-        yield
-    finally:
-        for m, mode in modes:
-            m.training = mode

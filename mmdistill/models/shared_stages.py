@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmdistill.models.representation import RepresentationReader, evaluating
+from mmdistill.models.probing import probing
+from mmdistill.models.representation import RepresentationReader
 
 
 class SharedStages:
@@ -40,7 +41,7 @@ class SharedStages:
         image = torch.rand(
             1, *input_size, generator=torch.Generator().manual_seed(0)
         ).to(next(model.parameters()).device)
-        with evaluating(model), torch.no_grad():
+        with probing(model):
             self._trace(reader, image)
             self._try(reader, image)
 

@@ -12,7 +12,7 @@ from mmdistill.ops.gradient_reversal import reverse_gradient
 from mmdistill.ops.labeled import labeled_count, labeled_mean
 from mmdistill.ops.normalize import l2_normalize
 from mmdistill.ops.precision import full_precision
-from mmdistill.ops.prototypes import prototype_scores
+from mmdistill.ops.prototype_scores import prototype_scores
 from mmdistill.ops.sinkhorn import sinkhorn
 from mmdistill.ops.spectral_norm import norm_bound, orthonormal
 

@@ -11,7 +11,7 @@ from mmengine.hooks import Hook
 
 from mmdistill.checkpoints import load_file
 from mmdistill.datasets import Digits, Episodes
-from mmdistill.engine.features import extract_features
+from mmdistill.engine.knn.features import extract_features
 from mmdistill.engine.runner import DistillRunner
 from mmdistill.evaluation import classify_episodes, mean_and_interval
 from mmdistill.registry import DATASETS, HOOKS

@@ -8,7 +8,7 @@ from helpers import run_distributed
 from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData
 
-from mmdistill.evaluation.voc import average_precision
+from mmdistill.evaluation.voc_metric import average_precision
 from mmdistill.registry import METRICS
 
 

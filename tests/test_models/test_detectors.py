@@ -343,7 +343,7 @@ def test_norms(norm, neck):
 @FORMS
 def test_sync_with_several_processes_on_gpus(neck, monkeypatch):
     """What is built; the layers themselves run on GPUs only."""
-    import mmdistill.models.dense.base as room
+    import mmdistill.models.dense.fine_tuned_model as room
 
     monkeypatch.setattr(room, 'world_size', lambda: 2)
     model = build(neck=neck, norm='sync')

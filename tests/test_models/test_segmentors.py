@@ -198,7 +198,7 @@ def test_norms(norm, monkeypatch):
     backbone = {k for k in moved if k.startswith('backbone.')}
     assert bool(backbone) == (norm != 'frozen')
     assert any(k.startswith('head.') for k in moved)
-    import mmdistill.models.dense.base as room
+    import mmdistill.models.dense.fine_tuned_model as room
 
     monkeypatch.setattr(room, 'world_size', lambda: 2)
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)

@@ -228,12 +228,12 @@ def test_the_head_can_be_initialised_as_dinos():
 @pytest.mark.parametrize(
     'kwargs, message',
     [
-        (dict(neck=None), r'\(1, 16, 16, 16\).*GlobalAveragePooling'),
+        (dict(neck=None), r'\(1, 16, 32, 32\).*GlobalAveragePooling'),
         (dict(backbone=dict(VIT, out_type='raw'), neck=None), 'cls_token'),
         (dict(head=dict(HEAD, in_dim=3)), 'prototypes.in_dim'),
         (
             dict(backbone=dict(type='InceptionV3', aux_logits=False)),
-            r'\(3, 64, 64\).*set head.in_dim',
+            r'\(3, 128, 128\).*set head.in_dim',
         ),
         (
             dict(backbone=dict(type='SwinTransformer', arch='tiny')),

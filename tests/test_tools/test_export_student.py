@@ -16,9 +16,8 @@ from mmdistill.checkpoints import (
     load_file,
     trust_checkpoints,
 )
-from mmdistill.export import student_checkpoint
-from mmdistill.export.students import ExportError, load_student
-from mmdistill.registry import MODELS
+from mmdistill.export import ExportError, load_student, student_checkpoint
+from mmdistill.registry import EXPORT_FORMATS, MODELS
 
 LINEAR = dict(type='LinearClsHead', num_classes=3, in_channels=512)
 RESNET = dict(
@@ -414,3 +413,78 @@ def test_help_imports_nothing_heavy(toy):
     )  # fmt: skip
     assert '--with-preprocessing' in said
     assert '| argparse\n' in said and '| torch\n' not in said
+
+
+def test_formats_are_listed_with_their_options(main, capsys):
+    with pytest.raises(SystemExit):
+        main('export_student', '--list-formats')
+    said = capsys.readouterr().out
+    assert 'onnx: .onnx [--input-size] [--with-preprocessing]' in said
+    assert 'timm: .pth or .pt --arch [--input-size]' in said
+
+
+def test_a_format_that_is_not_there(export):
+    with pytest.raises(KeyError, match='did you mean timm.*torchvision'):
+        export('none.pth', 'x.pth', '--format', 'tim')
+
+
+FORMAT = """
+from mmdistill.checkpoints import atomic_save
+from mmdistill.export import ExportFormat
+from mmdistill.registry import EXPORT_FORMATS
+
+
+@EXPORT_FORMATS.register_module('halves')
+class HalvesFormat(ExportFormat):
+    about = 'a state dict in float16'
+    suffixes = ('.half',)
+    takes = ('input_size',)
+
+    def write(self, student, path, options):
+        state = student.model.state_dict()
+        atomic_save({key: x.half() for key, x in state.items()}, path)
+        return f'for images of {options.size_for(student)}'
+"""
+
+
+def test_a_plug_in_adds_a_format(files, main, tmp_path, capsys, monkeypatch):
+    full, _, student = files(config(cifar(), 32))
+    name = f'plugged_format_{os.getpid()}'
+    (tmp_path / f'{name}.py').write_text(FORMAT)
+    monkeypatch.syspath_prepend(tmp_path)
+    out = tmp_path / 'out.half'
+    tool = 'export_student', full, out, '--import', name, '--format', 'halves'
+    try:
+        main(*tool)
+        assert 'for images of (32, 32)' in capsys.readouterr().out
+        state = load_file(out)
+        for key, value in student.state_dict().items():
+            assert torch.equal(state[key], value.half())
+        with pytest.raises(SystemExit):
+            main('export_student', '--list-formats')
+        said = capsys.readouterr().out
+        assert 'halves: .half [--input-size]\n    a state dict in fl' in said
+        with pytest.raises(ValueError, match='--arch has no meaning'):
+            main(*tool, '--arch', 'resnet18')
+    finally:
+        EXPORT_FORMATS.module_dict.pop('halves', None)
+
+
+def test_neither_teacher_nor_losses_are_built(files, export, tmp_path):
+    """The config's other parts need not be there any more."""
+    cfg = config(cifar(), 32)
+    full, *_ = files(cfg)
+    whole = load_student(full)
+    cfg.model.teacher = cifar(depth=9)  # no depth that there is
+    cfg.model.losses = dict(kd=dict(type='CRDLoss', student_dim='x'))
+    with pytest.raises(ValueError, match='9'):
+        build(cfg)
+    checkpoint = load_file(full)
+    checkpoint['meta']['cfg'] = cfg.pretty_text
+    torch.save(checkpoint, full)
+    alone = load_student(full)
+    assert alone.checkpoint['meta'] == whole.checkpoint['meta']
+    expected = whole.model.state_dict()
+    assert alone.model.state_dict().keys() == expected.keys()
+    for key, value in alone.model.state_dict().items():
+        assert torch.equal(value, expected[key])

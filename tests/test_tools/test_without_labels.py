@@ -74,7 +74,7 @@ def test_from_the_authors_file_to_a_probe(main, config, tmp_path):
         encoder[part].update(change)
     Config(dict(model=encoder)).dump('encoder.py')
     main(
-        'converters/self_supervised_to_mmdistill',
+        'model_converters/self_supervised_to_mmdistill',
         *('authors.pth', 'swav.pth', '--config', 'encoder.py'),
     )
 

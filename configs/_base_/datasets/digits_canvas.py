@@ -1,4 +1,5 @@
-# Digits on canvases, 64 x 96: tools/make_digits_canvas.py writes them.
+# Digits on canvases, 64 x 96, which
+# tools/dataset_converters/make_digits_canvas.py writes.
 pipeline = [
     dict(type='LoadRGBImage'),
     dict(type='LoadInstances'),

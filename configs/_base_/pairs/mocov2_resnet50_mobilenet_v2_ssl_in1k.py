@@ -17,7 +17,7 @@ model = dict(
     type='OfflineDistiller',
     student=student,
     teacher=teacher,
-    # From tools/converters/self_supervised_to_mmdistill.py.
+    # From tools/model_converters/self_supervised_to_mmdistill.py.
     teacher_ckpt='work_dirs/teachers/mocov2_resnet50.pth',
     task_weight=0.0,
     input_size=(3, 224, 224),

@@ -9,7 +9,6 @@ from mmdistill.engine.hooks.collapse_hook import CollapseMonitorHook
 from mmdistill.engine.hooks.export_student_hook import ExportStudentHook
 from mmdistill.engine.hooks.finite_loss_hook import FiniteLossHook
 from mmdistill.engine.hooks.freeze_hook import FreezeHook
-from mmdistill.engine.hooks.knn_hook import KNNHook
 from mmdistill.engine.hooks.momentum_update_hook import MomentumUpdateHook
 from mmdistill.engine.hooks.queue_hook import QueueHook
 from mmdistill.engine.hooks.ramp_up_hook import RampUpHook
@@ -20,6 +19,7 @@ from mmdistill.engine.hooks.teacher_check_hook import TeacherCheckHook
 from mmdistill.engine.hooks.transfer_visualization_hook import (
     TransferVisualizationHook,
 )
+from mmdistill.engine.knn import KNNHook
 
 __all__ = [
     'AttributeScheduleHook',

@@ -10,10 +10,10 @@ from mmdistill.evaluation.collapse import (
     prototype_usage,
     spread,
 )
+from mmdistill.models.probing import evaluating
 from mmdistill.models.representation import (
     Representation,
     RepresentationReader,
-    evaluating,
 )
 from mmdistill.registry import HOOKS
 

@@ -1,10 +1,10 @@
 """Training and validation loops."""
 
+from mmdistill.engine.knn import KNNTestLoop, KNNValLoop
 from mmdistill.engine.loops.episode_loop import (
     EpisodeTestLoop,
     EpisodeValLoop,
 )
-from mmdistill.engine.loops.knn_loop import KNNTestLoop, KNNValLoop
 from mmdistill.engine.loops.two_phase_train_loop import (
     StagedTrainLoop,
     TwoPhaseTrainLoop,

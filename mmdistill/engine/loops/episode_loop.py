@@ -10,14 +10,14 @@ from torch import Tensor, nn
 from mmdistill.datasets.labels import dataset_labels
 from mmdistill.datasets.sample_stream import index_samples, seeded
 from mmdistill.datasets.samplers import Episodes
-from mmdistill.engine.features import extract_features
-from mmdistill.engine.loops.feature_loop import FeatureLoop
-from mmdistill.evaluation.episodes import (
+from mmdistill.engine.knn.feature_loop import FeatureLoop
+from mmdistill.engine.knn.features import extract_features
+from mmdistill.evaluation.classify_episodes import (
     classify_episodes,
     mean_and_interval,
 )
 from mmdistill.models.distillers import OnlineDistiller
-from mmdistill.models.representation import evaluating
+from mmdistill.models.probing import evaluating
 from mmdistill.ops import all_reduce_sum
 from mmdistill.registry import LOOPS
 

@@ -10,10 +10,10 @@ from mmdistill.models.backbones.cifar_shufflenet_v1 import CIFARShuffleNetV1
 from mmdistill.models.backbones.cifar_shufflenet_v2 import CIFARShuffleNetV2
 from mmdistill.models.backbones.cifar_vgg import CIFARVGG
 from mmdistill.models.backbones.cifar_wide_resnet import CIFARWideResNet
+from mmdistill.models.backbones.cifar_zoo import CIFAR_ZOO, cifar_classifier
 from mmdistill.models.backbones.conv_net4 import ConvNet4
 from mmdistill.models.backbones.normed_vit import NormedVisionTransformer
 from mmdistill.models.backbones.regnet import RegNetY
-from mmdistill.models.backbones.zoo import CIFAR_ZOO, cifar_classifier
 
 __all__ = [
     'CIFARBottleneckResNet',

@@ -12,13 +12,14 @@ from torchvision.models.detection.rpn import AnchorGenerator
 from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
-from mmdistill.models.dense.base import DRY_RUN_SIZE, FineTunedModel
 from mmdistill.models.dense.c4 import (
     LastStage,
     stage_names,
     stages_after_c4,
 )
+from mmdistill.models.dense.fine_tuned_model import FineTunedModel
 from mmdistill.models.dense.targets import detection_targets
+from mmdistill.models.probing import DRY_RUN_SIZE
 from mmdistill.ops import full_precision
 from mmdistill.registry import MODELS
 

@@ -9,7 +9,7 @@ from mmengine.structures import BaseDataElement, PixelData
 from torch import Tensor
 from torchvision.models.segmentation.fcn import FCNHead
 
-from mmdistill.models.dense.base import FineTunedModel
+from mmdistill.models.dense.fine_tuned_model import FineTunedModel
 from mmdistill.ops import full_precision
 from mmdistill.registry import MODELS
 

@@ -24,10 +24,10 @@ from mmdistill.models.distillers.preprocessor import (
 from mmdistill.models.distillers.views import global_views, read_views
 from mmdistill.models.losses.base import DistillLoss, Phase
 from mmdistill.models.memories import FeatureQueue
+from mmdistill.models.probing import evaluating
 from mmdistill.models.representation import (
     Representation,
     RepresentationReader,
-    evaluating,
 )
 
 #: Several views of a batch, as one model sees them.

@@ -15,10 +15,10 @@ from mmdistill.models.distillers.preprocessor import ViewsPreprocessor
 from mmdistill.models.distillers.target import Role, Target
 from mmdistill.models.distillers.views import global_views, read_views
 from mmdistill.models.losses.feature_confusion import FeatureConfusionLoss
+from mmdistill.models.probing import evaluating
 from mmdistill.models.representation import (
     Representation,
     RepresentationReader,
-    evaluating,
 )
 from mmdistill.ops import l2_normalize
 from mmdistill.registry import MODELS

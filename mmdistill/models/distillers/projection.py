@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from mmdistill.models.distillers.comparing import ComparingDistiller
+from mmdistill.models.probing import evaluating
 from mmdistill.models.representation import (
     Representation,
     RepresentationReader,
-    evaluating,
 )
 from mmdistill.registry import MODELS
 

@@ -125,7 +125,7 @@ def _advice(
             f'Set {setting} to the encoder of the file, or {setting_ckpt} '
             'to a file of this teacher. Files as MoCo, '
             'SwAV and DINO publish them must be converted first, see '
-            'tools/converters/self_supervised_to_mmdistill.py.'
+            'tools/model_converters/self_supervised_to_mmdistill.py.'
         )
     return (
         f'Set {setting} to the architecture and the number of classes '

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from mmdistill.checkpoints import CheckpointError, state_dict_of
-from mmdistill.models.encoders.zoo import ENCODER_ZOO
+from mmdistill.models.encoders.encoder_zoo import ENCODER_ZOO
 
 #: Layout name to a description, for error messages.
 LAYOUTS = dict(

@@ -2,23 +2,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from mmengine.model import BaseModel
 from mmpretrain.models.utils import to_2tuple
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
+from mmdistill.models.probing import DRY_RUN_SIZE, dry_run
 from mmdistill.models.representation import (
     Representation,
     RepresentationReader,
-    evaluating,
 )
 from mmdistill.ops import l2_normalize
 from mmdistill.registry import MODELS
-
-# Image size of the dry run for backbones without img_size: large enough for
-# five downsamplings, and fast.
-_DRY_SIZE = 64
 
 
 @MODELS.register_module()
@@ -85,21 +80,14 @@ class SelfSupervisedEncoder(BaseModel):
     def _width(self, part: str) -> int:
         """Output width of the parts built so far, by a dry run."""
         conv = next(p for p in self.backbone.parameters() if p.ndim == 4)
-        size = to_2tuple(getattr(self.backbone, 'img_size', _DRY_SIZE))
-        image = conv.new_zeros(1, conv.shape[1], *size)
-        try:
-            with (
-                evaluating(self),
-                torch.no_grad(),
-                torch.random.fork_rng(devices=[]),
-            ):
-                dry = self(image)
-        except (AssertionError, IndexError, RuntimeError) as error:
-            raise ValueError(
-                f'the width that SelfSupervisedEncoder.{part} takes is not '
-                f'known: one image of shape {tuple(image.shape[1:])} failed '
-                f'({error}); set {part}.in_dim'
-            ) from error
+        size = to_2tuple(getattr(self.backbone, 'img_size', DRY_RUN_SIZE))
+        dry = dry_run(
+            self,
+            self,
+            (conv.shape[1], *size),
+            'SelfSupervisedEncoder',
+            f'set {part}.in_dim, the width that it takes',
+        )
         return (dry.feature if self.head is None else dry.embedding).shape[1]
 
     def project(

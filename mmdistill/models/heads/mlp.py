@@ -17,10 +17,10 @@ _ACTIVATIONS = dict(ReLU=partial(nn.ReLU, inplace=True), GELU=nn.GELU)
 class ProjectionHead(Sequential):
     """An MLP with BatchNorm and activations: (N, D) to (N, E).
 
-    Papers: the heads of MoCo-v2, SwAV and DINO (see `models.encoders.zoo`);
-    dropout that generates further views: Choi et al., Unsupervised
-    Representation Transfer for Small Networks: I Believe I Can Distill
-    On-the-Fly (OSS), NeurIPS 2021
+    Papers: the heads of MoCo-v2, SwAV and DINO (see
+    `models.encoders.encoder_zoo`); dropout that generates further views:
+    Choi et al., Unsupervised Representation Transfer for Small Networks: I
+    Believe I Can Distill On-the-Fly (OSS), NeurIPS 2021
     (https://proceedings.neurips.cc/paper/2021), section 3.2.
 
     Args:

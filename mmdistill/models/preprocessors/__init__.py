@@ -4,7 +4,9 @@ from mmdistill.models.preprocessors.batch_augment import (
     BatchAugmentPreprocessor,
 )
 from mmdistill.models.preprocessors.detection import DetectionPreprocessor
-from mmdistill.models.preprocessors.multi_crop import MultiCropPreprocessor
+from mmdistill.models.preprocessors.multi_crop_preprocessor import (
+    MultiCropPreprocessor,
+)
 
 __all__ = [
     'BatchAugmentPreprocessor',

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmdistill.models.preprocessors.base import (
+from mmdistill.models.preprocessors.batch_views_preprocessor import (
     BatchViewsPreprocessor,
     random_bits,
 )

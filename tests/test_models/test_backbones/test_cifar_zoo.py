@@ -11,7 +11,7 @@ from torch import nn
 
 from mmdistill.models import RepresentationReader
 from mmdistill.models.backbones import CIFAR_ZOO, cifar_classifier
-from mmdistill.models.backbones.zoo import (
+from mmdistill.models.backbones.cifar_zoo import (
     REPDISTILLER_ZOO,
     from_repdistiller,
     repdistiller_linear,

@@ -141,7 +141,7 @@ def test_chunks_do_not_matter(monkeypatch, prior):
 @pytest.mark.parametrize('crops', [1, 6])
 def test_memory_does_not_grow_with_the_crops(monkeypatch, capsys, crops):
     """Three (N, K) matrices beside the scores and their gradients."""
-    tool = Path(__file__).parents[3] / 'tools/analysis/benchmark_protocpc.py'
+    tool = Path(__file__).parents[3] / 'benchmarks/benchmark_protocpc.py'
     options = dict(batch_size=128, threads=1, repeats=1, local_crops=crops)
     argv = [f'--{k.replace("_", "-")}={v}' for k, v in options.items()]
     monkeypatch.setattr(sys, 'argv', [str(tool), *argv])
