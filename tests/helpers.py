@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import os
 import tempfile
@@ -112,6 +113,50 @@ def tiny_classifier(depth=8, widths=(4, 4, 8, 16), classes=10, **kwargs):
     )
 
 
+def tiny_encoder(depth=8, prototypes=None, **head):
+    """Config of a small encoder that learns digits without labels."""
+    head = dict(type='ProjectionHead', hidden_dim=12, out_dim=6) | head
+    return dict(
+        type='SelfSupervisedEncoder',
+        backbone=tiny_classifier(depth)['backbone'],
+        neck=dict(type='GlobalAveragePooling'),
+        head=head,
+        prototypes=prototypes,
+    )
+
+
+def distiller(scheme, **kwargs):
+    """Config of a scheme for 8x8 digits, which shares nothing with others."""
+    cfg = dict(
+        type=scheme,
+        student=tiny_classifier(),
+        data_preprocessor=dict(mean=[120.0], std=[60.0]),
+        input_size=(1, 8, 8),
+    )
+    return copy.deepcopy(cfg | kwargs)
+
+
+class DropTuple(torch.nn.Dropout):
+    """Dropout of what a neck gives; what training draws then matters."""
+
+    def forward(self, x):
+        return tuple(super(DropTuple, self).forward(y) for y in x)
+
+
+def losses_of(model, batch):
+    """What a distiller loses on a batch as the dataloader gives it."""
+    return model(**model.data_preprocessor(batch, True), mode='loss')
+
+
+def trained(cfg):
+    """The runner of a config, which has run."""
+    from mmdistill.engine.runner import DistillRunner
+
+    runner = DistillRunner.from_cfg(cfg)
+    runner.train()
+    return runner
+
+
 def digits_batch(size=8, labels=True, start=0):
     """A batch as the dataloader gives it: images and samples."""
     from mmpretrain.structures import DataSample
@@ -185,3 +230,26 @@ def digits_config(work_dir, losses=None, **kwargs):
     config = Config(cfg, format_python_code=False)
     config.merge_from_dict(kwargs)
     return config
+
+
+def crops_config(work_dir, model, **kwargs):
+    """A short run on two full and two small crops of digits, and k-NN."""
+    cfg = digits_config(work_dir, **kwargs)
+    cfg.model = model
+    cfg.train_dataloader.dataset.pipeline = [
+        dict(
+            type='MultiCrop',
+            num_local=2,
+            global_size=8,
+            local_size=4,
+            global_scale=(0.5, 1.0),
+            local_scale=(0.2, 0.5),
+        ),
+        dict(type='PackInputs'),
+    ]
+    cfg.train_dataloader.collate_fn = dict(type='default_collate')
+    bank = copy.deepcopy(cfg.val_dataloader)
+    bank.dataset.split = 'train'
+    cfg.val_cfg = dict(type='KNNValLoop', bank_dataloader=bank, k=(20,))
+    cfg.val_evaluator = []
+    return cfg

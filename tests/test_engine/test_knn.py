@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 import torch
-from helpers import digits_config, run_distributed, tiny_classifier
+from helpers import DropTuple, digits_config, run_distributed, tiny_classifier
 
 from mmdistill.checkpoints import load_file
 from mmdistill.datasets.sample_stream import index_samples
@@ -277,11 +277,6 @@ def train(work_dir, hooks, by_epoch=True, **kwargs):
     )
     runner.train()
     return runner
-
-
-class DropTuple(torch.nn.Dropout):
-    def forward(self, x):
-        return tuple(super(DropTuple, self).forward(y) for y in x)
 
 
 AUGMENTED = [dict(type='RandomCrop', crop_size=8, padding=1), *PACK]

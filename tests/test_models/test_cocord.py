@@ -6,11 +6,13 @@ import torch.nn.functional as F
 from helpers import (
     digits_batch,
     digits_config,
+    distiller,
+    losses_of,
     relative_error,
     tiny_classifier,
+    trained,
 )
 
-from mmdistill.engine.runner import DistillRunner
 from mmdistill.models.losses import InfoNCELoss, PredictionLoss
 from mmdistill.registry import MODELS
 
@@ -37,18 +39,12 @@ def test_golden(golden):
 
 
 def config(**kwargs):
-    return copy.deepcopy(
-        dict(
-            type='CoCoRD',
-            student=tiny_classifier(),
-            teacher=tiny_classifier(depth=14),
-            head=dict(type='ProjectionHead', out_dim=6),
-            queue_size=20,
-            data_preprocessor=dict(mean=[120.0], std=[60.0]),
-            input_size=(1, 8, 8),
-        )
-        | kwargs
+    cfg = dict(
+        teacher=tiny_classifier(depth=14),
+        head=dict(type='ProjectionHead', out_dim=6),
+        queue_size=20,
     )
+    return distiller('CoCoRD', **cfg | kwargs)
 
 
 def build(**kwargs):
@@ -59,10 +55,6 @@ def two_views(size=8):
     batch = digits_batch(size)
     batch['inputs'] = [batch['inputs'], digits_batch(size, start=50)['inputs']]
     return batch
-
-
-def losses_of(model, batch):
-    return model(**model.data_preprocessor(batch, True), mode='loss')
 
 
 WIDE = tiny_classifier(depth=14, widths=(8, 8, 8, 12))
@@ -220,9 +212,7 @@ def run(work_dir, epochs=2, resume=False, **model):
     cfg.train_dataloader.collate_fn = dict(type='default_collate')
     cfg.train_cfg.max_epochs = epochs
     torch.manual_seed(0)
-    runner = DistillRunner.from_cfg(cfg)
-    runner.train()
-    return runner
+    return trained(cfg)
 
 
 @pytest.mark.parametrize('teacher', [tiny_classifier(depth=14), WIDE],

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from helpers import digits_batch, run_distributed, tiny_classifier
+from helpers import (
+    digits_batch,
+    distiller,
+    losses_of,
+    run_distributed,
+    tiny_classifier,
+)
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from torch import nn
 
@@ -32,16 +38,9 @@ VIT_TEACHER = dict(  # LayerNorm, Dropout and DropPath
 
 
 def config(losses=None, **kwargs):
-    cfg = dict(
-        type='OfflineDistiller',
-        student=tiny_classifier(),
-        teacher=TEACHER,
-        losses=dict(kd=KD) if losses is None else losses,
-        data_preprocessor=dict(mean=[120.0], std=[60.0]),
-        input_size=(1, 8, 8),
-    )
-    cfg.update(kwargs)
-    return copy.deepcopy(cfg)
+    losses = dict(kd=KD) if losses is None else losses
+    cfg = dict(teacher=TEACHER, losses=losses)
+    return distiller('OfflineDistiller', **cfg | kwargs)
 
 
 def build(losses=None, **kwargs):
@@ -154,10 +153,6 @@ def partly_labelled(keep, size=8):
         if i not in keep:
             sample.set_gt_label(-1)
     return batch
-
-
-def losses_of(model, batch):
-    return model(**model.data_preprocessor(batch, True), mode='loss')
 
 
 def test_task_loss_is_the_mean_over_labelled_rows():

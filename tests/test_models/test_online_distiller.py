@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from helpers import (
     digits_batch,
     digits_config,
+    distiller,
+    losses_of,
     run_distributed,
     tiny_classifier,
 )
@@ -39,16 +41,8 @@ BOTH = pytest.mark.parametrize('kind', [{}, BRANCH], ids=['network', 'branch'])
 
 
 def config(**kwargs):
-    return copy.deepcopy(
-        dict(
-            type='OnlineDistiller',
-            student=tiny_classifier(),
-            num_peers=3,
-            losses=EVERY,
-            data_preprocessor=dict(mean=[120.0], std=[60.0]),
-            input_size=(1, 8, 8),
-        )
-        | kwargs
+    return distiller(
+        'OnlineDistiller', **dict(num_peers=3, losses=EVERY) | kwargs
     )
 
 
@@ -60,10 +54,6 @@ def build(**kwargs) -> OnlineDistiller:
 
 def images(size=8):
     return torch.randn(size, 1, 8, 8)
-
-
-def losses_of(model, batch):
-    return model(**model.data_preprocessor(batch, True), mode='loss')
 
 
 def networks(model) -> list:

@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers import digits_batch, digits_config, run_distributed
-from helpers import tiny_classifier as tiny
+from helpers import (
+    crops_config,
+    digits_batch,
+    distiller,
+    run_distributed,
+    trained,
+)
+from helpers import tiny_encoder as encoder
 
 from mmdistill.checkpoints import load_file
 from mmdistill.engine.runner import DistillRunner
@@ -16,18 +22,6 @@ from mmdistill.ops import sinkhorn
 from mmdistill.registry import MODELS
 from mmdistill.utils import register_all_modules
 
-
-def encoder(depth=8, prototypes=None, **head):
-    head = dict(type='ProjectionHead', hidden_dim=12, out_dim=6) | head
-    return dict(
-        type='SelfSupervisedEncoder',
-        backbone=tiny(depth=depth)['backbone'],
-        neck=dict(type='GlobalAveragePooling'),
-        head=head,
-        prototypes=prototypes,
-    )
-
-
 PROTOTYPES = dict(type='PrototypeHead', num_prototypes=9)
 DROP = dict(dropout=(0.1, 0.05))
 
@@ -35,15 +29,12 @@ DROP = dict(dropout=(0.1, 0.05))
 def config(drop=True, **kwargs):
     rates = DROP if drop else {}
     cfg = dict(
-        type='OSS',
         student=encoder(prototypes=PROTOTYPES, **rates),
         teacher=encoder(14, **rates),
         dropout_views=drop,
         queue_size=16,
-        data_preprocessor=dict(mean=[120.0], std=[60.0]),
-        input_size=(1, 8, 8),
     )
-    return copy.deepcopy(cfg | kwargs)
+    return distiller('OSS', **cfg | kwargs)
 
 
 def build(drop=True, **kwargs):
@@ -59,10 +50,6 @@ def crops(size=8, local=2, start=0):
     ]
     samples = digits_batch(size, start=start)['data_samples']
     return dict(inputs=views, data_samples=samples)
-
-
-def losses_of(model, data):
-    return model(**data, mode='loss')
 
 
 def swapped(scores, codes, rule):
@@ -94,7 +81,7 @@ def test_equations_without_dropout():
     for step in range(4):
         data = crops(start=step)
         queues = [q.features.clone() for q in model.memories.values()]
-        values = losses_of(model, data)
+        values = model(**data, mode='loss')
         prototypes = model.student.prototypes
         z, teacher = project(model.teacher, prototypes, data['inputs'])
         w, student = project(model.student, prototypes, data['inputs'])
@@ -134,7 +121,7 @@ def test_dropout_views_share_weights_and_codes_do_not_see_them():
     model = build(queue_size=0)
     model.eval()  # no dropout is drawn: a dropped view equals its view
     data = crops()
-    values = losses_of(model, data)
+    values = model(**data, mode='loss')
     prototypes = model.student.prototypes
     _, teacher = project(model.teacher, prototypes, data['inputs'])
     codes = [sinkhorn(view.detach(), 0.05, 3) for view in teacher[:2]]
@@ -147,7 +134,7 @@ def test_dropout_views_share_weights_and_codes_do_not_see_them():
     model.teacher.head[-1].register_forward_hook(
         lambda *args: seen.append(args[2].detach())
     )
-    losses_of(model, data)
+    model(**data, mode='loss')
     assert len(seen) == 2 and not torch.equal(*seen)
 
 
@@ -157,7 +144,7 @@ def test_swav_alone():
     )
     model.eval()
     data = crops()
-    (value,) = losses_of(model, data).values()
+    (value,) = model(**data, mode='loss').values()
     _, scores = project(
         model.student, model.student.prototypes, data['inputs']
     )
@@ -169,7 +156,7 @@ def test_swav_alone():
 
 def test_what_learns():
     model = build(feature_classifier=dict(type='FeatureClassifier')).train()
-    sum(losses_of(model, crops()).values()).backward()
+    sum(model(**crops(), mode='loss').values()).backward()
     assert all(p.grad is not None for p in model.parameters())
     names = [n for n, _ in model.named_parameters() if 'prototypes' in n]
     assert names == ['student.prototypes.weight']  # shared, not copied
@@ -179,13 +166,14 @@ def test_the_classifier_confuses():
     """It learns to tell the two apart, they learn to be mistaken."""
     model = build(feature_classifier=dict(type='FeatureClassifier', alpha=2.0))
     model.eval()
-    value = losses_of(model, crops())['classifier']
+    value = model(**crops(), mode='loss')['classifier']
     weight = model.teacher.head[-1].weight
     plain = build(feature_classifier=dict(type='FeatureClassifier', alpha=1.0))
     plain.load_state_dict(model.state_dict())
     plain.eval()
     (once,) = torch.autograd.grad(
-        losses_of(plain, crops())['classifier'], plain.teacher.head[-1].weight
+        plain(**crops(), mode='loss')['classifier'],
+        plain.teacher.head[-1].weight,
     )
     (twice,) = torch.autograd.grad(value, weight)
     torch.testing.assert_close(twice, 2 * once)
@@ -218,7 +206,7 @@ def test_one_crop_is_refused():
     data = crops()
     data['inputs'] = data['inputs'][:1]
     with pytest.raises(ValueError, match='MultiCrop'):
-        losses_of(build(), data)
+        build()(**data, mode='loss')
 
 
 def two_steps(rank, world):
@@ -234,7 +222,7 @@ def two_steps(rank, world):
             inputs=[view[share] for view in data['inputs']],
             data_samples=data['data_samples'][share],
         )
-        sum(losses_of(model, data).values()).backward()
+        sum(model(**data, mode='loss').values()).backward()
     grads = {n: p.grad.clone() for n, p in model.named_parameters()}
     return grads | {n: b.clone() for n, b in model.memories.named_buffers()}
 
@@ -251,17 +239,6 @@ def test_two_processes_equal_one():
             np.testing.assert_allclose(mean, value, rtol=1e-6, atol=1e-10)
 
 
-CROPS = [
-    dict(
-        type='MultiCrop',
-        num_local=2,
-        global_size=8,
-        local_size=4,
-        global_scale=(0.5, 1.0),
-        local_scale=(0.2, 0.5),
-    ),
-    dict(type='PackInputs'),
-]
 HOOKS = [
     dict(type='ResumeStateHook'),
     dict(type='FreezeHook', module='student.prototypes', iters=4),
@@ -271,18 +248,11 @@ HOOKS = [
 
 
 def run(work_dir, epochs=2, resume=False, **model):
-    cfg = digits_config(work_dir, custom_hooks=HOOKS, resume=resume)
-    cfg.model = config(**model)
-    cfg.train_dataloader.dataset.pipeline = CROPS
-    cfg.train_dataloader.collate_fn = dict(type='default_collate')
+    cfg = crops_config(
+        work_dir, config(**model), custom_hooks=HOOKS, resume=resume
+    )
     cfg.train_cfg.max_epochs = epochs
-    bank = copy.deepcopy(cfg.val_dataloader)
-    bank.dataset.split = 'train'
-    cfg.val_cfg = dict(type='KNNValLoop', bank_dataloader=bank, k=(20,))
-    cfg.val_evaluator = []
-    runner = DistillRunner.from_cfg(cfg)
-    runner.train()
-    return runner
+    return trained(cfg)
 
 
 def test_real_run_resumes_exactly(tmp_path):
@@ -345,7 +315,7 @@ def test_prototypes_are_set_to_length_1_before_each_step(norm):
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.9)
     losses = []
     for step in range(12):
-        (loss,) = losses_of(model, crops(start=step)).values()
+        (loss,) = model(**crops(start=step), mode='loss').values()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -5,31 +5,25 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers import digits_batch, digits_config, tiny_classifier
+from helpers import (
+    crops_config,
+    digits_batch,
+    distiller,
+    tiny_encoder,
+    trained,
+)
 from mmengine.logging import MMLogger
 
-from mmdistill.engine.runner import DistillRunner
 from mmdistill.registry import MODELS
 
-ENCODER = dict(
-    type='SelfSupervisedEncoder',
-    backbone=tiny_classifier()['backbone'],
-    neck=dict(type='GlobalAveragePooling'),
-    head=dict(type='ProjectionHead', hidden_dim=12, out_dim=6),
-    prototypes=dict(type='PrototypeHead', num_prototypes=9),
-)
+PROTOTYPES = dict(type='PrototypeHead', num_prototypes=9)
+ENCODER = tiny_encoder(prototypes=PROTOTYPES)
 DINO = dict(dino=dict(type='DINOLoss'))
 
 
 def config(losses=DINO, **kwargs):
-    cfg = dict(
-        type='SelfDistiller',
-        student=ENCODER,
-        losses=losses,
-        data_preprocessor=dict(mean=[120.0], std=[60.0]),
-        input_size=(1, 8, 8),
-    )
-    return copy.deepcopy(cfg | kwargs)
+    cfg = dict(student=ENCODER, losses=losses)
+    return distiller('SelfDistiller', **cfg | kwargs)
 
 
 def build(*args, **kwargs):
@@ -45,10 +39,6 @@ def crops(size=8, local=2):
     return dict(inputs=views, data_samples=digits_batch(size)['data_samples'])
 
 
-def losses_of(model, data):
-    return model(**data, mode='loss')
-
-
 def test_dino_by_hand():
     """All pairs of a full crop's target with another view."""
     model = build().double()
@@ -56,7 +46,7 @@ def test_dino_by_hand():
     data = crops()
     data['inputs'] = [view.double() for view in data['inputs']]
     reference = copy.deepcopy(model)
-    value = losses_of(model, data)['dino']
+    value = model(**data, mode='loss')['dino']
     student, teacher = reference.student, reference.teacher
 
     def scores(net, groups):
@@ -82,7 +72,7 @@ def test_one_forward_a_size_and_the_teacher_sees_full_crops_only():
         getattr(model, name).backbone.register_forward_pre_hook(
             lambda _, args, shapes=shapes: shapes.append(args[0].shape)
         )
-    losses_of(model, crops())
+    model(**crops(), mode='loss')
     assert [tuple(s) for s in seen['student']] == [
         (16, 1, 8, 8),
         (16, 1, 4, 4),
@@ -94,7 +84,7 @@ def test_the_copy_learns_nothing_and_keeps_the_batch_statistics():
     model = build().train()
     assert not any(p.requires_grad for p in model.teacher.parameters())
     assert model.teacher.backbone.bn1.training
-    sum(losses_of(model, crops()).values()).backward()
+    sum(model(**crops(), mode='loss').values()).backward()
     assert all(p.grad is None for p in model.teacher.parameters())
     learning = {n for n, p in model.named_parameters() if p.grad is not None}
     assert learning == {f'student.{n}' for n, _ in
@@ -122,7 +112,7 @@ def test_several_losses_and_single_view_ones():
     model.losses['sp'].register_forward_pre_hook(
         lambda _, args: (args[0].clone(), args[1])
     )
-    values = losses_of(model, crops())
+    values = model(**crops(), mode='loss')
     assert set(values) == set(losses)
     sum(values.values()).backward()
     assert len(model.memories['queue']) == 16  # of both full crops
@@ -132,26 +122,15 @@ def test_one_crop_is_refused():
     data = crops()
     for inputs in (data['inputs'][0], data['inputs'][:1]):
         with pytest.raises(ValueError, match='MultiCrop'):
-            losses_of(build(), dict(data, inputs=inputs))
+            build()(**dict(data, inputs=inputs), mode='loss')
 
 
 def test_one_full_crop_teaches_the_small_ones():
     data = crops(local=3)
     del data['inputs'][1]
-    assert losses_of(build(), data)['dino'].isfinite()
+    assert build()(**data, mode='loss')['dino'].isfinite()
 
 
-CROPS = [
-    dict(
-        type='MultiCrop',
-        num_local=2,
-        global_size=8,
-        local_size=4,
-        global_scale=(0.5, 1.0),
-        local_scale=(0.2, 0.5),
-    ),
-    dict(type='PackInputs'),
-]
 HOOKS = [
     dict(type='ResumeStateHook'),
     dict(
@@ -176,18 +155,9 @@ HOOKS = [
 
 
 def run(work_dir, model, hooks=HOOKS, epochs=2, resume=False):
-    cfg = digits_config(work_dir, custom_hooks=hooks, resume=resume)
-    cfg.model = model
-    cfg.train_dataloader.dataset.pipeline = CROPS
-    cfg.train_dataloader.collate_fn = dict(type='default_collate')
+    cfg = crops_config(work_dir, model, custom_hooks=hooks, resume=resume)
     cfg.train_cfg.max_epochs = epochs
-    bank = copy.deepcopy(cfg.val_dataloader)
-    bank.dataset.split = 'train'
-    cfg.val_cfg = dict(type='KNNValLoop', bank_dataloader=bank, k=(20,))
-    cfg.val_evaluator = []
-    runner = DistillRunner.from_cfg(cfg)
-    runner.train()
-    return runner
+    return trained(cfg)
 
 
 def test_real_run(tmp_path):

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from helpers import digits_config, tiny_classifier
+from helpers import DropTuple, digits_config, tiny_classifier
 
 from mmdistill.engine.runner import DistillRunner
 from mmdistill.evaluation import effective_rank, prototype_usage, spread
@@ -80,11 +80,6 @@ def plain_classifier(cfg):
     )
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     return cfg
-
-
-class DropTuple(torch.nn.Dropout):
-    def forward(self, x):
-        return tuple(super(DropTuple, self).forward(y) for y in x)
 
 
 def run(cfg, change=None):
