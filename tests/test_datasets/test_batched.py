@@ -32,6 +32,7 @@ from mmdistill.structures import BatchedSamples
 
 ROOT = Path(__file__).parents[2]
 PACK = dict(type='PackInputs')
+EXPORT = {'default_hooks.export_student': dict(type='ExportStudentHook')}
 DIGITS = dict(type='Digits', indices=30)
 BATCHED = dict(type='ImageTensorDataset', dataset=DIGITS)
 
@@ -502,9 +503,7 @@ CRD = dict(
 
 
 def train(work_dir, workers=0, stop=False, resume=False, student=False):
-    hooks = [dict(type='ResumeStateHook')]
-    if stop:
-        hooks.append(dict(type='BatchedStopHook'))
+    hooks = [dict(type='BatchedStopHook')] if stop else []
     cfg = batched_config(
         work_dir, CRD, workers, custom_hooks=hooks, resume=resume
     )
@@ -563,23 +562,23 @@ def test_crd_learns_the_dataset(tmp_path):
 def test_queue_is_prefilled(tmp_path):
     cfg = batched_config(
         tmp_path / 'run',
-        dict(nce=dict(type='InfoNCELoss', level='feature')),
-        custom_hooks=[
-            dict(type='ResumeStateHook'),
-            dict(type='QueueHook', prefill=40),
-        ],
+        dict(nce=dict(type='InfoNCELoss', level='feature', queue_size=40)),
         **{
-            'model.memories': dict(
-                negatives=dict(type='FeatureQueue', size=40)
-            ),
+            'default_hooks.queue': dict(type='QueueHook', prefill=40),
             'model.teacher.backbone.widths': (4, 4, 8, 16),
             'model.teacher.head.in_channels': 16,
         },
     )
     cfg.model.teacher_ckpt = teacher_file(tmp_path, cfg)
     runner = DistillRunner.from_cfg(cfg)
+    lengths = []
+    queue = runner.model.losses.nce.queue
+    runner.model.losses.nce.register_forward_pre_hook(
+        lambda *_: lengths.append(len(queue))
+    )
     runner.train()
-    assert len(runner.model.memories.negatives) == 40
+    # Two batches of 32 fill it, then six steps find it full.
+    assert lengths == [0, 32] + 6 * [40]
 
 
 def load_test_tool():
@@ -596,9 +595,7 @@ def load_test_tool():
 @pytest.mark.parametrize('tta', [False, True])
 def test_accuracy_is_the_per_image_pipelines(tmp_path, tta):
     """Of a checkpoint and of the exported student."""
-    cfg = batched_config(
-        tmp_path / 'run', custom_hooks=[dict(type='ExportStudentHook')]
-    )
+    cfg = batched_config(tmp_path / 'run', **EXPORT)
     cfg.model.teacher_ckpt = teacher_file(tmp_path, cfg)
     runner = DistillRunner.from_cfg(cfg)
     runner.train()
@@ -625,9 +622,7 @@ def test_accuracy_is_the_per_image_pipelines(tmp_path, tta):
 
 def test_exported_student_stands_alone(tmp_path):
     """Its own config builds it, and prepares and classifies an image."""
-    cfg = batched_config(
-        tmp_path / 'run', custom_hooks=[dict(type='ExportStudentHook')]
-    )
+    cfg = batched_config(tmp_path / 'run', **EXPORT)
     cfg.model.teacher_ckpt = teacher_file(tmp_path, cfg)
     DistillRunner.from_cfg(cfg).train()
     checkpoint = torch.load(tmp_path / 'run' / 'student.pth')
@@ -654,7 +649,6 @@ def share(rank, world, folder):
         folder,
         CRD,
         launcher='none' if world == 1 else 'pytorch',
-        custom_hooks=[dict(type='ResumeStateHook')],
         model_wrapper_cfg=dict(
             type='MMDistributedDataParallel',
             device_ids=None,

@@ -276,11 +276,10 @@ def run_config(root, work_dir, **kwargs):
     cfg.train_dataloader.batch_size = 4
     cfg.val_dataloader.dataset = paired(root, ALONE, teacher=False)
     cfg.test_dataloader.dataset = paired(root, ALONE, teacher=False)
-    cfg.custom_hooks = [
-        dict(type='ResumeStateHook'),
-        dict(type='TeacherCheckHook'),
-        dict(type='ExportStudentHook'),
-    ]
+    cfg.default_hooks.update(
+        teacher_check=dict(type='TeacherCheckHook'),
+        export_student=dict(type='ExportStudentHook'),
+    )
     return cfg
 
 
@@ -312,7 +311,7 @@ def test_the_teacher_is_not_judged_by_the_students_images(
     root, tmp_path_factory
 ):
     cfg = run_config(root, tmp_path_factory.mktemp('run'))
-    cfg.custom_hooks[1].min_accuracy = 60.0
+    cfg.default_hooks.teacher_check.min_accuracy = 60.0
     runner = DistillRunner.from_cfg(cfg)
     with pytest.raises(ValueError, match="no images of the teacher's.*Teach"):
         runner.train()

@@ -36,7 +36,7 @@ def test_without_a_teacher_view():
 
 def test_real_run(tmp_path):
     hook = dict(type='TeacherCheckHook', min_accuracy=0.0)
-    cfg = digits_config(tmp_path, custom_hooks=[hook])
+    cfg = digits_config(tmp_path, **{'default_hooks.teacher_check': hook})
     cfg.model.teacher = tiny_classifier(depth=14)
     cfg.model.update(
         teacher_preprocessor=dict(mean=[0.0], std=[1.0]),

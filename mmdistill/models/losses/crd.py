@@ -141,7 +141,9 @@ class CRDLoss(DistillLoss):
     ) -> None:
         super().set_training_set(num_samples, labels)
         if self.queue_size is None:
-            warn_of_few_negatives(self.bank_student, self.num_negatives)
+            warn_of_few_negatives(
+                type(self).__name__, self.bank_student, self.num_negatives
+            )
 
     def _against_banks(
         self,

@@ -179,7 +179,7 @@ class MCLLoss(PeerLoss):
         self, num_samples: int, labels: Tensor | None
     ) -> None:
         super().set_training_set(num_samples, labels)
-        warn_of_few_negatives(self.banks[0], self.num_negatives)
+        warn_of_few_negatives('MCLLoss', self.banks[0], self.num_negatives)
 
     def _anchors(self, bank: int) -> list[int]:
         """The peers whose embeddings are contrasted with this peer's bank."""

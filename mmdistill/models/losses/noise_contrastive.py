@@ -46,12 +46,14 @@ def noise_contrastive(
     return (data + noise).mean()
 
 
-def warn_of_few_negatives(bank: InstanceBank, num_negatives: int) -> None:
+def warn_of_few_negatives(
+    who: str, bank: InstanceBank, num_negatives: int
+) -> None:
     """Log a warning if some sample has fewer negatives than are drawn."""
     fewest = bank.fewest_negatives
     if num_negatives > fewest:
         print_log(
-            f'num_negatives={num_negatives}, but some sample has only '
+            f'{who}.num_negatives={num_negatives}, but some sample has only '
             f'{fewest} negatives: they are drawn with replacement, many of '
             'them several times',
             logger='current',

@@ -27,7 +27,7 @@ def maps(*shapes):
 
 
 def test_hint_regresses_every_map_to_the_teachers_width():
-    loss_module = HintLoss((4, 8), [6, 12], maps=(1, 2))
+    loss_module = HintLoss((4, 8), [6, 12])
     assert [tuple(p.shape) for p in loss_module.parameters()] == [
         (6, 4, 1, 1), (6,), (12, 8, 1, 1), (12,)]  # fmt: skip
     student = [torch.randn(3, 4, 8, 8), torch.randn(3, 8, 4, 4)]

@@ -197,7 +197,7 @@ def test_negatives_are_drawn_once_and_of_other_classes():
 
 def test_without_classes():
     loss = small(exclude_class=False)
-    assert loss.needs == ('sample_idx',)
+    assert loss.requires == ('sample_idx',)
     features, index = inputs()
     loss(features, index).backward()
     assert all(x.grad.abs().sum() > 0 for x in features)

@@ -20,7 +20,7 @@ def two_steps(rank, world):
         student, teacher = rows(step), rows(10 + step)
         share = slice(12 * rank // world, 12 * (rank + 1) // world)
         values.append(loss(student[share], teacher[share]))
-    return loss.prior, torch.stack(values)
+    return loss.prior.value, torch.stack(values)
 
 
 def test_processes_equal_one():
@@ -34,12 +34,14 @@ def test_processes_equal_one():
 
 def test_prior_sums_to_k_and_rests_in_eval():
     loss = ProtoCPCLoss(num_prototypes=6).double()
-    assert torch.equal(loss.prior, torch.ones(6, dtype=torch.float64))
+    assert torch.equal(loss.prior.value, torch.ones(6, dtype=torch.float64))
     loss(rows(0), rows(1))
-    torch.testing.assert_close(loss.prior.sum(), torch.tensor(6.0).double())
-    prior = loss.eval().prior.clone()
+    torch.testing.assert_close(
+        loss.prior.value.sum(), torch.tensor(6.0).double()
+    )
+    prior = loss.eval().prior.value.clone()
     loss(rows(0), rows(1))
-    assert torch.equal(loss.prior, prior)
+    assert torch.equal(loss.prior.value, prior)
 
 
 PAIRS = dict(
@@ -59,7 +61,7 @@ def test_views_are_the_sum_of_their_pairs(pairs, reduction):
     single = ProtoCPCLoss(6).double().eval()
     single.prior = loss.prior
     mean = sum(single.assign(t).mean(0) for t in teacher) / 2
-    torch.testing.assert_close(loss.prior, 0.9 + 0.1 * 6 * mean)
+    torch.testing.assert_close(loss.prior.value, 0.9 + 0.1 * 6 * mean)
     expected = sum(single(student[s], teacher[t]) for t, s in PAIRS[pairs])
     if reduction == 'mean':
         expected = expected / len(PAIRS[pairs])

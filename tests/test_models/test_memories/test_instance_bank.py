@@ -79,7 +79,7 @@ def test_without_labels_only_the_anchor_is_excluded():
     assert drawn[1].unique().tolist() == [1, 2, 3, 4]
 
 
-def test_learning_the_dataset():
+def test_sized_for_the_dataset():
     bank = InstanceBank(dim=4)
     assert len(bank) == 0
     with pytest.raises(ValueError, match='num_samples'):
@@ -91,7 +91,7 @@ def test_learning_the_dataset():
     with pytest.raises(ValueError, match='holds 10 .* has 11'):
         bank.resize_to(11)
     with pytest.raises(ValueError, match='at least 2'):
-        InstanceBank(dim=4).learn(1)
+        InstanceBank(dim=4).resize_to(1)
 
 
 def test_one_class_leaves_no_negative():
@@ -101,19 +101,19 @@ def test_one_class_leaves_no_negative():
         bank.draw_negatives(torch.tensor([0]), 3, torch.tensor([0]))
 
 
-@pytest.mark.parametrize('learn_first', [True, False])
-def test_checkpoint_and_dataset_in_either_order(learn_first):
+@pytest.mark.parametrize('dataset_first', [True, False])
+def test_checkpoint_and_dataset_in_either_order(dataset_first):
     bank = InstanceBank(dim=4)
     bank.resize_to(10, LABELS)
     bank.update(torch.arange(3), F.normalize(torch.randn(3, 4)))
     saved = copy.deepcopy(bank.state_dict())
 
     other = InstanceBank(dim=4)
-    if learn_first:
-        other.learn(10, LABELS)
+    if dataset_first:
+        other.resize_to(10, LABELS)
     other.load_state_dict(saved)
-    if not learn_first:
-        other.learn(10, LABELS)
+    if not dataset_first:
+        other.resize_to(10, LABELS)
     for name, value in bank.named_buffers():
         assert torch.equal(value, other.get_buffer(name)), name
 

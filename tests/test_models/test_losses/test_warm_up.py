@@ -1,10 +1,10 @@
-"""AB, FSP and FT against their formulas, written out."""
+"""Losses with a warm-up phase against their formulas, written out."""
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from mmdistill.models.losses import ABLoss, FSPLoss, FTLoss
+from mmdistill.models.losses import ABLoss, FSPLoss, FTLoss, Phase
 
 
 def maps(*shapes):
@@ -72,7 +72,7 @@ def factor(x):
     return F.normalize(x.pow(2).mean(1).flatten(1))
 
 
-def test_ft_stages():
+def test_ft_phases():
     loss = FTLoss((3,), (8,), rate=0.5).double()
     student, teacher = maps((4, 3, 4, 4)), maps((4, 8, 4, 4))
     expected = (
@@ -87,7 +87,7 @@ def test_ft_stages():
     assert loss.paraphraser(teacher[0]).shape == (4, 4, 4, 4)
 
     loss.zero_grad()
-    loss.stage, loss.loss_weight = 1, 500.0  # the first stage has no weight
+    loss.phase, loss.loss_weight = Phase.WARMUP, 500.0  # it has no weight
     value = loss(None, teacher)
     again = loss.reconstructor(loss.paraphraser(teacher[0]))
     torch.testing.assert_close(value, F.mse_loss(again, teacher[0]))
@@ -98,4 +98,4 @@ def test_ft_stages():
 
 def test_ft_takes_one_map():
     with pytest.raises(ValueError, match='one map'):
-        FTLoss((3, 4), (8, 9), maps='stages')
+        FTLoss((3, 4), (8, 9))
