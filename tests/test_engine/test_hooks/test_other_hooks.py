@@ -14,7 +14,7 @@ from mmdistill.checkpoints import load_file
 from mmdistill.engine.runner import DistillRunner
 from mmdistill.registry import DATASETS, MODELS
 
-NCE = dict(nce=dict(type='InfoNCELoss', level='feature', queue_size 64))
+NCE = dict(nce=dict(type='InfoNCELoss', level='feature', queue_size=64))
 CRD = dict(crd=dict(type='CRDLoss', num_negatives=16, embed_dim=8))
 
 
