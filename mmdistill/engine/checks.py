@@ -19,6 +19,7 @@ from mmdistill.engine.utils import unwrap
 from mmdistill.models.distillers import BaseDistiller, OfflineDistiller
 from mmdistill.models.losses import Phase
 from mmdistill.models.memories import FeatureQueue
+from mmdistill.models.parts import is_encoder, prototypes_of
 
 
 def check_run(runner: Runner) -> None:
@@ -139,11 +140,12 @@ def _check_queues(model: nn.Module, num_samples: int) -> None:
 def _check_unused(runner: Runner, model: BaseDistiller) -> None:
     """Refuse what DDP would stop at: a classifier that no loss reaches."""
     levels = {loss.level for loss in model.losses.values()}
-    scores = getattr(model.student, 'prototypes', model.student)
+    student = model.student
+    unscored = is_encoder(student) and prototypes_of(student) is None
     if (
         get_world_size() > 1
         and not model.task_weight
-        and scores is not None  # an encoder without prototypes
+        and not unscored
         and 'logits' not in levels
         and not runner.cfg.get('find_unused_parameters')
         and not (runner.cfg.get('model_wrapper_cfg') or {}).get(

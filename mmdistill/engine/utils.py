@@ -20,9 +20,19 @@ def resumed(runner) -> bool:
     return runner._resume and runner._has_loaded
 
 
+def student_of(model: nn.Module) -> nn.Module:
+    """What is deployed: a distiller's student, or the model itself."""
+    return model.student if isinstance(model, BaseDistiller) else model
+
+
 def frozen_targets(model: nn.Module) -> dict[str, Target]:
     """The frozen teachers of a model by name; none if it is no distiller."""
     return model.targets.frozen if isinstance(model, BaseDistiller) else {}
+
+
+def frozen_copies(model: nn.Module) -> tuple[str, ...]:
+    """Momentum copies without a counterpart, which stay as they are."""
+    return model.frozen_copies if isinstance(model, BaseDistiller) else ()
 
 
 def optimizers(wrapper: OptimWrapper | OptimWrapperDict) -> list[Optimizer]:

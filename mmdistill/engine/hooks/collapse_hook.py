@@ -4,12 +4,13 @@ import torch
 from mmengine.hooks import Hook
 from torch import Tensor, nn
 
-from mmdistill.engine.utils import unwrap
+from mmdistill.engine.utils import student_of, unwrap
 from mmdistill.evaluation.collapse import (
     effective_rank,
     prototype_usage,
     spread,
 )
+from mmdistill.models.parts import prototypes_of
 from mmdistill.models.probing import evaluating
 from mmdistill.models.representation import (
     Representation,
@@ -61,7 +62,7 @@ class CollapseMonitorHook(Hook):
         if not self.every_n_train_iters(runner, self.interval):
             return
         model = unwrap(runner.model)
-        student = getattr(model, 'student', model)
+        student = student_of(model)
         inputs = model.data_preprocessor(data_batch, False)['inputs']
         view = inputs[0] if isinstance(inputs, (list, tuple)) else inputs
         if len(view) < 2:
@@ -80,7 +81,7 @@ class CollapseMonitorHook(Hook):
     ) -> dict[str, Tensor]:
         x = seen.feature if seen.embedding is None else seen.embedding
         measured = dict(std=spread(x), rank=effective_rank(x))
-        if getattr(student, 'prototypes', None) is not None:
+        if prototypes_of(student) is not None:
             entropy, usage = prototype_usage(seen.logits, self.temperature)
             measured.update(prototype_entropy=entropy, prototype_usage=usage)
         return measured

@@ -7,7 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapperDict
 from torch import Tensor, nn
 
-from mmdistill.engine.utils import resumed, unwrap
+from mmdistill.engine.utils import frozen_copies, resumed, unwrap
 from mmdistill.registry import HOOKS
 
 
@@ -109,7 +109,7 @@ class MomentumUpdateHook(Hook):
 
     def before_train(self, runner) -> None:
         model = unwrap(runner.model)
-        if self.target in getattr(model, 'frozen_copies', ()):
+        if self.target in frozen_copies(model):
             runner.logger.info(
                 f'{self.target} has no counterpart and stays as it is'
             )

@@ -10,6 +10,7 @@ from mmdistill.checkpoints import (
     load_strictly,
     state_dict_of,
 )
+from mmdistill.models.distillers import BaseDistiller
 from mmdistill.registry import HOOKS
 
 
@@ -47,7 +48,7 @@ class StrictLoadHook(Hook):
             for key, value in state.items()
             if key.startswith('student.')
         }
-        is_distiller = isinstance(getattr(model, 'student', None), nn.Module)
+        is_distiller = isinstance(model, BaseDistiller)
         whole = model
         if is_distiller:
             model, state = model.student, of_student or state
@@ -63,7 +64,7 @@ class StrictLoadHook(Hook):
             )
         name = f'the checkpoint {runner._load_from!r}'
         load_strictly(model, state, name, advice)
-        loop = getattr(runner, '_test_loop', None)
+        loop = runner._test_loop
         part = 'student'
         if isinstance(loop, BaseLoop):  # while training it is a mere config
             part = getattr(loop, 'part', part)

@@ -12,7 +12,11 @@ from mmdistill.models.distillers.first_edition import rename_keys
 from mmdistill.models.distillers.logging_model import LoggingModel
 from mmdistill.models.distillers.preprocessor import target_images
 from mmdistill.models.distillers.target import Target, Targets
-from mmdistill.models.distillers.task import check_task_head, task_loss
+from mmdistill.models.distillers.task import (
+    check_task_head,
+    logs_accuracy,
+    task_loss,
+)
 from mmdistill.models.losses.base import DistillLoss
 from mmdistill.models.representation import Representation
 from mmdistill.registry import MODELS
@@ -79,7 +83,7 @@ class BaseDistiller(LoggingModel):
         self.task_weight = task_weight
         if task_weight:
             check_task_head(self.student)
-        elif getattr(getattr(self.student, 'head', None), 'cal_acc', False):
+        elif logs_accuracy(self.student):
             raise ValueError(
                 'model.student.head.cal_acc=True logs accuracy with the task '
                 'loss, which model.task_weight=0 leaves out; set cal_acc=False'

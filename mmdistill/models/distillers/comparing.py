@@ -24,6 +24,7 @@ from mmdistill.models.distillers.preprocessor import (
 from mmdistill.models.distillers.views import global_views, read_views
 from mmdistill.models.losses.base import DistillLoss, Phase
 from mmdistill.models.memories import FeatureQueue
+from mmdistill.models.parts import dropout_of_head
 from mmdistill.models.probing import evaluating
 from mmdistill.models.representation import (
     Representation,
@@ -286,7 +287,7 @@ class ComparingDistiller(BaseDistiller):
 
 def check_dropout(model: nn.Module, name: str) -> None:
     """Raise if a model's head has no dropout to make further views with."""
-    if not any(getattr(getattr(model, 'head', None), 'dropout', ())):
+    if not dropout_of_head(model):
         raise ValueError(
             f'dropout_views takes views from the dropout of model.{name}.head,'
             ' which has none; give it dropout=(0.1, 0.05), or set '

@@ -6,6 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from mmdistill.models.parts import (
+    gives_pre_activation,
+    prototypes_of,
+    stages_among,
+)
 from mmdistill.models.representation import (
     Representation,
     RepresentationReader,
@@ -56,14 +61,14 @@ class Endpoint:
 
     def width_key(self) -> str:
         """The config key that says how many scores the model gives."""
-        if getattr(self.reader.model, 'prototypes', None) is not None:
+        if prototypes_of(self.reader.model) is not None:
             return f'{self.setting}.prototypes.num_prototypes'
         return classes_key(self.reader.model, self.setting)
 
     def require_pre_activation(self, who: str) -> None:
         """Raise if the model cannot give maps before the activation."""
         backbone = self.reader.model.backbone
-        if not hasattr(backbone, 'pre_activation'):
+        if not gives_pre_activation(backbone):
             raise ValueError(
                 f'{who} compares maps from before the activation, which the '
                 f'{self.name} ({type(backbone).__name__}) cannot give; use '
@@ -80,9 +85,7 @@ class Endpoint:
             who: the loss, for error messages.
         """
         numbers = sorted(self.map_shapes)
-        # The pooled map feeds the classifier alone and belongs to no stage.
-        pooled = getattr(self.reader.model.backbone, 'has_pooled_map', False)
-        stages = numbers[:-1] if pooled else numbers
+        stages = stages_among(self.reader.model.backbone, numbers)
         names = dict(
             stages=[n for n in stages if n > 0],
             last=stages[-1:],

@@ -12,6 +12,7 @@ from mmdistill.models.distillers.comparing import ComparingDistiller
 from mmdistill.models.distillers.first_edition import own_memories
 from mmdistill.models.distillers.target import Role, Target, teacher_entries
 from mmdistill.models.losses.base import DistillLoss, Phase
+from mmdistill.models.parts import prototypes_of
 from mmdistill.registry import MODELS
 
 
@@ -173,7 +174,7 @@ class OfflineDistiller(ComparingDistiller):
         self.momentum_copies = (*self.momentum_copies, 'slow_student')
 
     def _share_prototypes(self, teacher: Target) -> None:
-        prototypes = getattr(self.student, 'prototypes', None)
+        prototypes = prototypes_of(self.student)
         if prototypes is None:
             raise ValueError(
                 "model.teacher_prototypes='new' takes the student's, but "

@@ -15,6 +15,7 @@ from mmdistill.models.distillers.preprocessor import ViewsPreprocessor
 from mmdistill.models.distillers.target import Role, Target
 from mmdistill.models.distillers.views import global_views, read_views
 from mmdistill.models.losses.feature_confusion import FeatureConfusionLoss
+from mmdistill.models.parts import head_of, prototypes_of
 from mmdistill.models.probing import evaluating
 from mmdistill.models.representation import (
     Representation,
@@ -137,14 +138,14 @@ class OSS(BaseDistiller):
 
     def _share_prototypes(self, input_size: Sequence[int]) -> int:
         """Let the student's prototypes score both; the embeddings' width."""
-        prototypes = getattr(self.student, 'prototypes', None)
+        prototypes = prototypes_of(self.student)
         if prototypes is None:
             raise ValueError(
                 f'OSS clusters with the prototypes of model.student, but '
                 f'{type(self.student).__name__} has none; give it '
                 "prototypes=dict(type='PrototypeHead', num_prototypes=3000)"
             )
-        if getattr(self.student, 'head', None) is None:
+        if head_of(self.student) is None:
             raise ValueError(
                 'OSS clusters the embedding of model.student; give it '
                 "head=dict(type='ProjectionHead', ...)"
@@ -152,7 +153,7 @@ class OSS(BaseDistiller):
         width = prototypes.weight.shape[1]
         if self.teacher is None:
             return width
-        if getattr(self.teacher, 'prototypes', None) is not None:
+        if prototypes_of(self.teacher) is not None:
             raise ValueError(
                 'OSS shares the prototypes of model.student; leave '
                 'prototypes out of model.teacher'

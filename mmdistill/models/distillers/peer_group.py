@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mmdistill.models.losses.peers import PeerShapes
+from mmdistill.models.parts import stages_among
 from mmdistill.models.representation import (
     Representation,
     RepresentationReader,
@@ -73,8 +74,7 @@ class PeerGroup:
         self, cut: int, shapes: dict[int, tuple], input_size: Sequence[int]
     ) -> None:
         backbone = self._student.model.backbone
-        pooled = getattr(backbone, 'has_pooled_map', False)
-        stages = sorted(shapes)[: -1 if pooled else None]
+        stages = stages_among(backbone, shapes)
         if cut not in stages[:-1]:
             name = type(backbone).__name__
             if len(stages) < 2:

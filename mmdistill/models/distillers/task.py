@@ -9,6 +9,7 @@ from mmpretrain.models.heads import ClsHead
 from torch import Tensor, nn
 
 from mmdistill.models.classifiers import PrototypicalNetwork
+from mmdistill.models.parts import head_of
 from mmdistill.models.representation import Representation
 from mmdistill.ops import labeled_count
 
@@ -103,7 +104,7 @@ def check_task_head(student: nn.Module) -> None:
     It cannot if it keeps its loss to itself, or is to log a top-k accuracy of
     more classes than it has.
     """
-    head = getattr(student, 'head', None)
+    head = head_of(student)
     if head is None and isinstance(student, PrototypicalNetwork):
         return
     if not isinstance(head, ClsHead) or (
@@ -115,9 +116,20 @@ def check_task_head(student: nn.Module) -> None:
             f'loss_module, got {type(head).__name__}; use another head '
             'or set model.task_weight=0'
         )
-    classes = getattr(head, 'num_classes', None) or max(head.topk)
+    classes = _num_classes(head)
     if head.cal_acc and max(head.topk) > classes:
         raise ValueError(
             f'model.student.head.topk={head.topk} asks for more classes '
             f'than there are, {classes}; lower it'
         )
+
+
+def logs_accuracy(student: nn.Module) -> bool:
+    """Whether the head is told to log its training accuracy."""
+    head = head_of(student)
+    return isinstance(head, ClsHead) and head.cal_acc
+
+
+def _num_classes(head: ClsHead) -> int:
+    """How many classes a head has; all that topk needs if it does not tell."""
+    return getattr(head, 'num_classes', None) or max(head.topk)

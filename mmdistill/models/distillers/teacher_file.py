@@ -16,6 +16,7 @@ from mmdistill.checkpoints import (
     loading_policy,
     state_dict_of,
 )
+from mmdistill.models.parts import is_encoder, prototypes_of
 from mmdistill.models.pretrained import weights_of
 from mmdistill.models.representation import classes_key
 
@@ -73,7 +74,7 @@ def load_teacher(
     state = state_dict_of(checkpoint, ckpt)
     state = weights_of(state, 'student')
     state = _of_a_classifier(state, teacher)
-    if getattr(teacher, 'prototypes', teacher) is None:
+    if is_encoder(teacher) and prototypes_of(teacher) is None:
         # An encoder that was built to do without those of the file.
         state = {k: v for k, v in state.items() if not _is_prototype(k)}
     load_strictly(
@@ -120,7 +121,7 @@ def _advice(
             "model.teacher_prototypes='new' to use the student's, or "
             f'{setting_ckpt} to a file with prototypes.'
         )
-    if hasattr(teacher, 'prototypes'):
+    if is_encoder(teacher):
         return (
             f'Set {setting} to the encoder of the file, or {setting_ckpt} '
             'to a file of this teacher. Files as MoCo, '
