@@ -54,9 +54,9 @@ def twins():
     names = dict(head='classifier', auxiliary_head='aux_classifier')
     other.load_state_dict(
         {
-            '.'.join([names.get(fine_tuned_model, room), *rest]): value
+            '.'.join([names.get(part, part), *rest]): value
             for key, value in own.state_dict().items()
-            for fine_tuned_model, *rest in [key.split('.')]
+            for part, *rest in [key.split('.')]
         }
     )
     return own, other
