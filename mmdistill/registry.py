@@ -36,14 +36,14 @@ __all__ = [
 ]
 
 
-def _child(name: str, room: str) -> Registry:
+def _child(name: str, module: str) -> Registry:
     """The child of MMPretrain's registry ``name``, filled on first use."""
     parent = getattr(mmpretrain, name)
     return Registry(
         parent.name,
         parent=parent,
         scope='mmdistill',
-        locations=[f'mmdistill.{room}'],
+        locations=[f'mmdistill.{module}'],
     )
 
 

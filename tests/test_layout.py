@@ -1,6 +1,8 @@
-"""The house: which file is called what, and which floor imports which."""
+"""What files are called, and which packages import which."""
 
+import ast
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import mmdistill
@@ -8,6 +10,12 @@ import mmdistill
 PACKAGE = Path(mmdistill.__file__).parent
 #: Names that several files still have.
 SHARED = {'base.py', 'views.py'}
+#: Packages by layer, from the top; what is not here is the lowest.
+LAYERS = (
+    {'engine'},
+    {'export'},
+    {'models', 'datasets', 'evaluation'},
+)
 
 
 def modules() -> list[Path]:
@@ -20,3 +28,44 @@ def test_a_name_stands_for_one_file():
         found[path.name].append(path.relative_to(PACKAGE).as_posix())
     several = {name: paths for name, paths in found.items() if paths[1:]}
     assert set(several) == SHARED, several
+
+
+def layer(name: str) -> int:
+    """Number of a package's or a module's layer, 0 for the lowest."""
+    for number, names in enumerate(reversed(LAYERS), 1):
+        if name in names:
+            return number
+    return 0
+
+
+def imported(path: Path) -> Iterator[tuple[str, int]]:
+    """What a module imports of ours, in functions too, and the line."""
+    for node in ast.walk(ast.parse(path.read_text('utf-8'))):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f'{path}: a relative import'
+            names = [f'{node.module}.{alias.name}' for alias in node.names]
+        for name in names:
+            package, _, rest = name.partition('.')
+            if package == 'mmdistill':
+                yield rest.partition('.')[0], node.lineno
+
+
+def test_every_layer_is_there():
+    for name in set.union(*LAYERS):
+        assert (PACKAGE / name / '__init__.py').is_file()
+
+
+def test_imports_go_down_only():
+    """Packages of one layer, but for the lowest, import nothing of others."""
+    wrong = []
+    for path in PACKAGE.rglob('*.py'):
+        where = path.relative_to(PACKAGE)
+        own = where.parts[0].removesuffix('.py')
+        for other, line in imported(path):
+            is_up = layer(other) >= max(layer(own), 1)
+            if other != own and is_up:
+                wrong.append(f'{where}:{line} imports {other}')
+    assert not wrong, wrong

@@ -5,6 +5,8 @@ from importlib.metadata import entry_points
 from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 
+from mmdistill import registry
+
 PLUGIN_GROUP = 'mmdistill.plugins'
 
 
@@ -23,13 +25,9 @@ def register_all_modules(init_default_scope: bool = True) -> None:
     """
     import mmpretrain.utils
 
-    import mmdistill.datasets
-    import mmdistill.engine.hooks
-    import mmdistill.engine.loops
-    import mmdistill.engine.runner
-    import mmdistill.evaluation
-    import mmdistill.models  # noqa: F401
-
+    # Every registry knows the modules that fill it.
+    for name in registry.__all__:
+        getattr(registry, name).import_from_location()
     mmpretrain.utils.register_all_modules(init_default_scope=False)
 
     for plugin in entry_points(group=PLUGIN_GROUP):

@@ -343,9 +343,9 @@ def test_norms(norm, neck):
 @FORMS
 def test_sync_with_several_processes_on_gpus(neck, monkeypatch):
     """What is built; the layers themselves run on GPUs only."""
-    import mmdistill.models.dense.fine_tuned_model as room
+    import mmdistill.models.dense.fine_tuned_model as fine_tuned_model
 
-    monkeypatch.setattr(room, 'world_size', lambda: 2)
+    monkeypatch.setattr(fine_tuned_model, 'world_size', lambda: 2)
     model = build(neck=neck, norm='sync')
     assert not any(isinstance(m, torch.nn.SyncBatchNorm)
                    for m in model.modules())  # fmt: skip

@@ -54,9 +54,9 @@ def twins():
     names = dict(head='classifier', auxiliary_head='aux_classifier')
     other.load_state_dict(
         {
-            '.'.join([names.get(room, room), *rest]): value
+            '.'.join([names.get(part, part), *rest]): value
             for key, value in own.state_dict().items()
-            for room, *rest in [key.split('.')]
+            for part, *rest in [key.split('.')]
         }
     )
     return own, other
@@ -198,9 +198,9 @@ def test_norms(norm, monkeypatch):
     backbone = {k for k in moved if k.startswith('backbone.')}
     assert bool(backbone) == (norm != 'frozen')
     assert any(k.startswith('head.') for k in moved)
-    import mmdistill.models.dense.fine_tuned_model as room
+    import mmdistill.models.dense.fine_tuned_model as fine_tuned_model
 
-    monkeypatch.setattr(room, 'world_size', lambda: 2)
+    monkeypatch.setattr(fine_tuned_model, 'world_size', lambda: 2)
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     kinds = {
         type(m) for m in build(norm=norm).modules()

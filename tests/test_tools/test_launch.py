@@ -13,7 +13,7 @@ import torch
 from mmengine.config import Config
 from torch.nn.parallel import DistributedDataParallel
 
-from mmdistill.engine import launch
+from mmdistill.engine import launch, launchers
 
 CPU = not torch.cuda.is_available()
 SLURM = dict(
@@ -192,11 +192,11 @@ def test_jobs_of_one_host_get_ports_of_their_own(environment):
     for job in range(1000, 1100):
         for step in range(3):
             os.environ.pop('MASTER_PORT', None)
-            launch._set_port(None, job, step)
+            launchers.set_port(None, job, step)
             ports.add(int(os.environ['MASTER_PORT']))
     assert len(ports) == 300
     assert 10000 < min(ports) and max(ports) < 32768
-    launch._set_port(None, 1)
+    launchers.set_port(None, 1)
     assert int(os.environ['MASTER_PORT']) in ports, 'MASTER_PORT is kept'
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +7,6 @@ from mmengine.structures import BaseDataElement, InstanceData
 from torch import Tensor, nn
 from torchvision.models import detection
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
-from torchvision.models.detection.rpn import AnchorGenerator
 from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
@@ -17,32 +15,18 @@ from mmdistill.models.dense.c4 import (
     stage_names,
     stages_after_c4,
 )
+from mmdistill.models.dense.detection_settings import (
+    ANCHOR_SIZES,
+    ROI_NUMBERS,
+    RPN_NUMBERS,
+    anchor_generator,
+    completed,
+)
 from mmdistill.models.dense.fine_tuned_model import FineTunedModel
 from mmdistill.models.dense.targets import detection_targets
 from mmdistill.models.probing import DRY_RUN_SIZE
 from mmdistill.ops import full_precision
 from mmdistill.registry import MODELS
-
-#: torchvision's anchor sizes: one per FPN level, or all on the C4 map.
-ANCHOR_SIZES = dict(
-    fpn=((32,), (64,), (128,), (256,), (512,)),
-    c4=((32, 64, 128, 256, 512),),
-)
-
-
-def _numbers(*beginnings: str) -> dict[str, Any]:
-    """torchvision's numeric arguments with these prefixes, and defaults."""
-    parts = 'rpn_anchor_generator rpn_head box_roi_pool box_head box_predictor'
-    parameters = inspect.signature(detection.FasterRCNN).parameters
-    return {
-        name: parameter.default
-        for name, parameter in parameters.items()
-        if name.startswith(beginnings) and name not in parts.split()
-    }
-
-
-RPN_NUMBERS = _numbers('rpn_')
-ROI_NUMBERS = _numbers('box_', 'bbox_')
 
 
 @MODELS.register_module()
@@ -131,8 +115,8 @@ class FasterRCNN(FineTunedModel):
                 f'model.neck is one of {tuple(ANCHOR_SIZES)}, got '
                 f'neck={neck!r}'
             )
-        rpn = _completed(rpn, RPN_NUMBERS, 'model.rpn')
-        roi = _completed(roi, ROI_NUMBERS, 'model.roi')
+        rpn = completed(rpn, RPN_NUMBERS, 'model.rpn')
+        roi = completed(roi, ROI_NUMBERS, 'model.roi')
         # torchvision reads only ``out_channels`` of a backbone.
         outline = nn.Module()
         if neck == 'fpn':
@@ -149,7 +133,7 @@ class FasterRCNN(FineTunedModel):
             max_size=max_size,
             image_mean=[x / 255 for x in mean],
             image_std=[x / 255 for x in std],
-            rpn_anchor_generator=_anchors(
+            rpn_anchor_generator=anchor_generator(
                 anchor_sizes or ANCHOR_SIZES[neck], aspect_ratios, levels + 1
             ),
             **rpn,
@@ -276,33 +260,6 @@ class FasterRCNN(FineTunedModel):
         heads = self.roi_heads
         parts = (self.rpn.head, heads.box_predictor, heads.mask_predictor)
         return [part for part in parts if part is not None]
-
-
-def _completed(given: dict | None, known: dict, key: str) -> dict[str, Any]:
-    """torchvision's settings, overridden by the given ones."""
-    unknown = sorted(set(given or ()) - set(known))
-    if unknown:
-        raise ValueError(
-            f'{key} holds numbers by their names in torchvision; it does not '
-            f'know {unknown}, the known ones are {sorted(known)}'
-        )
-    return {**known, **(given or {})}
-
-
-def _anchors(
-    sizes: Sequence, ratios: Sequence[float], levels: int
-) -> AnchorGenerator:
-    sizes = tuple(
-        tuple(one) if isinstance(one, (list, tuple)) else (one,)
-        for one in sizes
-    )
-    if len(sizes) != levels or len({len(one) for one in sizes}) > 1:
-        raise ValueError(
-            f'model.anchor_sizes has one sequence of sizes for each of the '
-            f'{levels} level(s), all equally long; got {len(sizes)}: '
-            f'anchor_sizes={sizes}'
-        )
-    return AnchorGenerator(sizes, (tuple(ratios),) * levels)
 
 
 def _instances(found: dict[str, Tensor]) -> InstanceData:
