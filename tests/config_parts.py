@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from mmengine.registry import FUNCTIONS, Registry
 
 from mmdistill import registry
+from mmdistill.models.losses import DistillLoss
 
 #: The keys below which a `type` is looked up in another registry.
 REGISTRIES = dict(
@@ -98,6 +99,8 @@ def mistake(of: Registry, part: dict) -> str | None:
     if cls is None:
         return f'no {of.name} is called {part["type"]}'
     known = accepted(cls)
+    if inspect.isclass(cls) and issubclass(cls, DistillLoss):
+        arguments -= {'level', 'maps', 'target'}  # the distiller's
     unknown = sorted(arguments - known) if known is not None else []
     return f'{part["type"]} takes no {", ".join(unknown)}' if unknown else None
 

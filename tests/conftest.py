@@ -20,16 +20,28 @@ torch.set_num_threads(1)
 
 
 def pytest_collection_finish():
-    """What was imported is no garbage: have it looked through no more.
-
-    A dataset of MMEngine's collects garbage when it is built, which takes
-    half a second among all that torch, mmcv and mmpretrain have imported.
-    """
     from mmdistill.utils import register_all_modules
 
     register_all_modules()
+    spare_what_stays()
+
+
+def spare_what_stays():
+    """What is no garbage by now stays: have it looked through no more.
+
+    A dataset of MMEngine's collects garbage when it is built, which takes
+    half a second among all that torch, mmcv and mmpretrain have imported,
+    and longer with all that MMEngine keeps of every run: its log, its
+    messages, its visualizer.
+    """
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope='module')
+def _spare_what_stays():
+    yield
+    spare_what_stays()
 
 
 @pytest.fixture(autouse=True)

@@ -173,10 +173,11 @@ def small(cfg: Config, work_dir, canvas: Path) -> Config:
         cfg.model.teacher_ckpt = None
     if 'queue_size' in cfg.model:
         cfg.model.queue_size = 16
-    for memory in cfg.model.get('memories', {}).values():
-        memory.size = 16
-        # A loss against an empty queue teaches nothing.
-        cfg.default_hooks.setdefault('queue', dict(type='QueueHook'))
+    for loss in cfg.model.get('losses', {}).values():
+        if loss.get('queue_size'):
+            loss.queue_size = 16
+            # A loss against an empty queue teaches nothing.
+            cfg.default_hooks.setdefault('queue', dict(type='QueueHook'))
     for hook in filter(None, cfg.default_hooks.values()):
         if hook['type'] == 'QueueHook':
             hook.update(start_epoch=0, prefill=16)
