@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 import torch
 import torch.distributed as dist
 from mmengine.dist import get_world_size
+from mmengine.logging import print_log
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
@@ -41,7 +43,7 @@ def check_run(runner: Runner) -> None:
     _check_unused(runner, model)
     _check_copies(runner, model)
     _check_batch(runner.train_dataloader, model)
-    _warn_of_no_teaching(runner, model)
+    warn_if_untaught(model)
 
 
 def check_checkpoint(runner: Runner, checkpoint: dict, name: str) -> None:
@@ -194,21 +196,22 @@ def _check_batch(loader, model: BaseDistiller) -> None:
         )
 
 
-def _warn_of_no_teaching(runner: Runner, model: BaseDistiller) -> None:
-    """Say if a student only learns to agree with copies of itself.
+def warn_if_untaught(model: BaseDistiller) -> None:
+    """Log a warning if nothing of its teachers reaches a student.
 
-    It may of several views and with what keeps DINO and SwAV from collapsing;
-    beside a teacher it is a mistake.
+    Without labels it then only learns to agree with copies of itself.
     """
     frozen = model.targets.frozen
     if not isinstance(model, OfflineDistiller) or model.task_weight:
         return
-    if not any(model.losses_with(name) for name in frozen):
-        runner.logger.warning(
-            f'nothing of {sorted(frozen)}, and no label, reaches the student '
-            f'of {type(model).__name__}: it only learns to agree with its '
-            'slow copy. Give some loss the teacher as its target, with a '
-            'weight above 0, or set model.task_weight'
+    if frozen and not any(map(model.losses_with, frozen)):
+        print_log(
+            f'nothing of the {" or the ".join(frozen)}, and no label, reaches '
+            f'the student of {type(model).__name__}: it only learns to agree '
+            'with its slow copy. Give some loss a teacher as its target, with '
+            'a weight above 0, or set model.task_weight',
+            logger='current',
+            level=logging.WARNING,
         )
 
 

@@ -13,6 +13,7 @@ from helpers import (
     trained,
 )
 
+from mmdistill.engine.checks import warn_if_untaught
 from mmdistill.models.losses import InfoNCELoss, PredictionLoss
 from mmdistill.registry import MODELS
 
@@ -21,9 +22,10 @@ def test_golden(golden):
     g = golden('cocord')
     names = 'student_q', 'student_p1', 'student_p2'
     leaves = {name: g[name].requires_grad_() for name in names}
-    contrastive = InfoNCELoss(temperature=0.1)(
-        leaves['student_q'], g['teacher_k'], g['queue']
-    )
+    rows, width = g['queue'].shape
+    infonce = InfoNCELoss(width, queue_size=rows, temperature=0.1)
+    infonce.to(g['queue'].dtype).queue.enqueue(g['queue'])
+    contrastive = infonce(leaves['student_q'], g['teacher_k'])
     predict = PredictionLoss()
     prediction = predict(leaves['student_p1'], g['target_q2']) + predict(
         leaves['student_p2'], g['target_q1']
@@ -38,11 +40,29 @@ def test_golden(golden):
         assert error < golden.bound
 
 
+CONTRASTIVE = dict(type='InfoNCELoss', queue_size=20, temperature=0.1)
+PREDICTION = dict(
+    type='PredictionLoss',
+    target='slow_student',
+    predictor=dict(type='PredictorHead'),
+    loss_weight=4.0,
+)
+
+
+def losses(contrastive='teacher', prediction='slow_student', **others):
+    """The two losses of the paper, by their targets, and others."""
+    both = dict(
+        contrastive=contrastive and dict(CONTRASTIVE, target=contrastive),
+        prediction=prediction and dict(PREDICTION, target=prediction),
+    )
+    return {**both, **others}
+
+
 def config(**kwargs):
     cfg = dict(
         teacher=tiny_classifier(depth=14),
+        losses=losses(),
         head=dict(type='ProjectionHead', out_dim=6),
-        queue_size=20,
     )
     return distiller('CoCoRD', **cfg | kwargs)
 
@@ -61,20 +81,17 @@ WIDE = tiny_classifier(depth=14, widths=(8, 8, 8, 12))
 
 
 @pytest.mark.parametrize('symmetric', [True, False])
-@pytest.mark.parametrize('cognate', ['slow_student', 'teacher', None])
+@pytest.mark.parametrize('prediction', ['slow_student', 'teacher', None])
 @pytest.mark.parametrize('contrastive', ['teacher', 'slow_student', None])
-def test_by_hand(symmetric, contrastive, cognate):
+def test_by_hand(symmetric, contrastive, prediction):
     """Each term, written out from the paper's figure, in eval mode."""
-    options = dict(contrastive_encoder=contrastive, cognate_encoder=cognate)
-    if contrastive is None and cognate is None:
-        with pytest.raises(ValueError, match='not both None'):
-            build(**options)
-        return
-    model = build(symmetric=symmetric, **options).eval()
+    model = build(
+        symmetric=symmetric, losses=losses(contrastive, prediction)
+    ).eval()
     for parameter in model.slow_student.parameters():
         parameter.data.mul_(1.1)  # not the student itself
     if contrastive:
-        queue = model.memories['dictionary']
+        queue = model.losses.contrastive.queue
         queue.enqueue(F.normalize(torch.randn(13, 6)))
     batch = two_views()
     got = losses_of(model, batch)
@@ -102,14 +119,15 @@ def test_by_hand(symmetric, contrastive, cognate):
         expected['contrastive'] = F.cross_entropy(
             scores / 0.1, torch.zeros(8, dtype=torch.long)
         )
-    if cognate:
+    if prediction:
+        predictor = model.losses.prediction.predictor
         directions = [(x, y), (y, x)] if symmetric else [(x, y)]
         expected['prediction'] = 4 * sum(
             (
                 2
                 - 2
                 * F.cosine_similarity(
-                    model.predictor(pool['student'](a)), pool[cognate](b)
+                    predictor(pool['student'](a)), pool[prediction](b)
                 )
             ).mean()
             for a, b in directions
@@ -121,10 +139,10 @@ def test_by_hand(symmetric, contrastive, cognate):
 
 def test_dictionary_moves_after_backward():
     model = build()
-    queue = model.memories['dictionary']
-    losses = losses_of(model, two_views())
+    queue = model.losses.contrastive.queue
+    values = losses_of(model, two_views())
     assert len(queue) == 0
-    sum(losses.values()).backward()
+    sum(values.values()).backward()
     assert len(queue) == 8
     norms = queue.features.norm(dim=1)
     torch.testing.assert_close(norms, torch.ones(8))
@@ -132,8 +150,8 @@ def test_dictionary_moves_after_backward():
 
 @pytest.mark.parametrize('symmetric', [True, False])
 def test_with_kd(symmetric):
-    kd = dict(kd=dict(type='KDLoss'))
-    model = build(losses=kd, symmetric=symmetric).eval()
+    with_kd = losses(kd=dict(type='KDLoss'))
+    model = build(losses=with_kd, symmetric=symmetric).eval()
     batch = two_views()
     got = losses_of(model, batch)
     view = (batch['inputs'][1 if symmetric else 0] - 120) / 60
@@ -144,24 +162,20 @@ def test_with_kd(symmetric):
     torch.testing.assert_close(got['task'], expected)
 
 
-@pytest.mark.parametrize('name', ['contrastive', 'prediction', 'task'])
-def test_a_further_loss_may_not_replace_its_own(name):
-    names = "'contrastive', 'loss', 'prediction', 'task'"
-    with pytest.raises(ValueError, match=f'{name}.*{names}.*rename'):
-        build(losses={name: dict(type='KDLoss')})
+def test_no_loss_may_have_the_tasks_name():
+    with pytest.raises(ValueError, match="'task'.*rename"):
+        build(losses=losses(task=dict(type='KDLoss')))
 
 
 def test_dictionary_and_prediction_share_keys_in_option_f():
-    """Table 5: without a contrastive encoder the cognate one fills it."""
-    model = build(
-        contrastive_encoder='slow_student', cognate_encoder='slow_student'
-    )
+    """Table 5: the slow student's key fills the dictionary, too."""
+    model = build(losses=losses('slow_student', 'slow_student'))
     predicted = []
-    model.prediction.register_forward_hook(
-        lambda module, inputs, output: predicted.append(inputs[1])
+    model.losses.prediction.register_forward_hook(
+        lambda module, inputs, output: predicted.append(inputs[1][0])
     )
     losses_of(model, two_views())['contrastive'].backward()
-    rows = model.memories['dictionary'].features
+    rows = model.losses.contrastive.queue.features
     torch.testing.assert_close(rows, F.normalize(predicted[0]))
 
 
@@ -171,16 +185,16 @@ def test_copies_learn_nothing_and_the_teacher_never_changes():
     assert not any(
         name.startswith(('slow', 'teacher_head')) for name in learning
     )
-    assert any(name.startswith('predictor') for name in learning)
+    assert any('prediction.predictor' in name for name in learning)
     before = copy.deepcopy(model.teacher.state_dict())
     sum(losses_of(model, two_views()).values()).backward()
     for name, value in model.teacher.state_dict().items():
         assert torch.equal(value, before[name])
 
 
-def test_two_stage_losses_are_refused():
-    with pytest.raises(ValueError, match='no first stage'):
-        build(losses=dict(ab=dict(type='ABLoss')))
+def test_losses_with_a_warm_up_are_refused():
+    with pytest.raises(ValueError, match='no warm-up phase'):
+        build(losses=losses(ab=dict(type='ABLoss')))
 
 
 def test_one_view_is_refused():
@@ -188,22 +202,22 @@ def test_one_view_is_refused():
         losses_of(build(), digits_batch())
 
 
-HOOKS = [
-    dict(type='ResumeStateHook'),
-    dict(type='MomentumUpdateHook', source='student', target='slow_student',
-         momentum=0.9),
-    dict(type='MomentumUpdateHook', source='student_head',
-         target='slow_head', momentum=0.9),
-    dict(type='MomentumUpdateHook', source='student_head',
-         target='teacher_head', momentum=0.999),
-    dict(type='QueueHook', prefill=20),
-    dict(type='ExportStudentHook'),
-]  # fmt: skip
+HOOKS = dict(
+    slow_student=dict(type='MomentumUpdateHook', source='student',
+                      target='slow_student', momentum=0.9),
+    slow_head=dict(type='MomentumUpdateHook', source='student_head',
+                   target='slow_head', momentum=0.9),
+    teacher_head=dict(type='MomentumUpdateHook', source='student_head',
+                      target='teacher_head', momentum=0.999),
+    queue=dict(type='QueueHook', prefill=20),
+    export_student={},
+)  # fmt: skip
 
 
 def run(work_dir, epochs=2, resume=False, **model):
-    cfg = digits_config(work_dir, custom_hooks=HOOKS, resume=resume)
+    cfg = digits_config(work_dir, resume=resume)
     cfg.model = config(**model)
+    cfg.default_hooks.update(HOOKS)
     crop = cfg.train_dataloader.dataset.pipeline[0]
     cfg.train_dataloader.dataset.pipeline = [
         dict(type='MultiView', num_views=[2], transforms=[[crop]]),
@@ -238,7 +252,7 @@ def test_real_run(tmp_path, teacher):
         assert head.shape != source.shape
     else:
         assert not torch.equal(head, source)
-    assert len(model.memories['dictionary']) == 20
+    assert len(model.losses.contrastive.queue) == 20
 
 
 def test_learns_without_the_task(tmp_path):
@@ -251,8 +265,8 @@ def test_learns_without_the_task(tmp_path):
         if not torch.equal(value, slow[name])
     }
     assert moved == {'backbone'}
-    losses = losses_of(model, two_views())
-    assert losses.keys() == {'contrastive', 'prediction'}
+    values = losses_of(model, two_views())
+    assert values.keys() == {'contrastive', 'prediction'}
 
 
 def test_resumed_equals_never_stopped(tmp_path):
@@ -282,22 +296,26 @@ def test_its_heads_cannot_solve_it(kind, momentum):
 def train_heads(kind: str, momentum: float, related: bool) -> tuple:
     """First and last loss of fixed features, and the gradient's growth."""
     torch.manual_seed(0)
-    model = build(queue_size=256)
+    model = build(
+        losses=losses() | dict(contrastive=dict(CONTRASTIVE, queue_size=256))
+    )
+    model.losses.contrastive.eval()  # the queue takes its rows below
     teacher = torch.randn(512, 16)  # more than the heads can learn by heart
     student = teacher.clone() if related else torch.randn(512, 16)
     student.requires_grad_(True)
     heads = model.student_head, model.teacher_head
-    parts = [*heads[0].parameters(), *model.predictor.parameters()]
+    predictor = model.losses.prediction.predictor
+    parts = [*heads[0].parameters(), *predictor.parameters()]
     optimizer = torch.optim.Adam(parts, lr=0.02)
-    queue = model.memories['dictionary']
+    queue = model.losses.contrastive.queue
     queue.enqueue(F.normalize(heads[1](torch.randn(512, 16))[:256]))
     values, gradients = [], []
     for _ in range(60):
         query, key = heads[0](student), heads[1](teacher).detach()
         if kind == 'contrastive':
-            loss = model.contrastive(query, key, queue.features)
+            loss = model.losses.contrastive(query, key)
         else:
-            loss = model.prediction(model.predictor(query), key)
+            loss = model.losses.prediction(query, key)
         optimizer.zero_grad()
         student.grad = None
         loss.backward()
@@ -313,23 +331,26 @@ def train_heads(kind: str, momentum: float, related: bool) -> tuple:
     return values[0], values[-1], gradients[-1] / gradients[0]
 
 
-SLOW = dict(contrastive_encoder=None, task_weight=0.0)
+SLOW = dict(losses=losses(None), task_weight=0.0)
+WEIGHTLESS = dict(CONTRASTIVE, loss_weight=0.0)
+KD = dict(type='KDLoss')
 
 
 @pytest.mark.parametrize(
     'options, said',
     [
         (SLOW, True),
-        (SLOW | dict(contrastive_encoder='slow_student'), True),
-        (dict(contrastive_weight=0.0, task_weight=0.0), True),
+        (SLOW | dict(losses=losses('slow_student')), True),
+        (SLOW | dict(losses=losses() | dict(contrastive=WEIGHTLESS)), True),
         (SLOW | dict(task_weight=1.0), False),  # of Table 7
-        (SLOW | dict(cognate_encoder='teacher'), False),
-        (SLOW | dict(losses=dict(kd=dict(type='KDLoss'))), False),
+        (SLOW | dict(losses=losses(None, 'teacher')), False),
+        (SLOW | dict(losses=losses(None, kd=KD)), False),
         (dict(task_weight=0.0), False),
     ],
 )
 def test_a_teacher_that_teaches_nothing(options, said, warned):
     model = build(**options)
+    warn_if_untaught(model)
     assert ('nothing of the teacher' in warned()) == said
-    losses = losses_of(model, two_views())
-    assert sum(losses.values()).isfinite()
+    values = losses_of(model, two_views())
+    assert sum(values.values()).isfinite()

@@ -236,9 +236,8 @@ def config(work_dir, checkpoint, kind='LinearProbe', **kwargs):
 
 def distilled(work_dir):
     """A distillation on digits, and the paths of what it leaves."""
-    cfg = digits_config(
-        work_dir, custom_hooks=[dict(type='ExportStudentHook')]
-    )
+    cfg = digits_config(work_dir)
+    cfg.default_hooks.export_student = {}
     cfg.train_dataloader.dataset.indices = None
     runner = DistillRunner.from_cfg(cfg)
     runner.train()
@@ -275,10 +274,9 @@ def test_probe_of_a_distillation(tmp_path):
 def test_resumed_equals_never_stopped(tmp_path, kind):
     path = tmp_path / 'student.pth'
     trained(path, tiny_classifier())
-    hooks = [dict(type='ResumeStateHook')]
     states = []
     for stop in (2, 1):
-        cfg = config(tmp_path / str(stop), path, kind, custom_hooks=hooks)
+        cfg = config(tmp_path / str(stop), path, kind)
         cfg.train_cfg.max_epochs = stop
         DistillRunner.from_cfg(cfg).train()
         if stop == 1:

@@ -17,7 +17,7 @@ from torchvision.transforms.functional import gaussian_blur as reference_blur
 
 from mmdistill.engine.runner import DistillRunner
 from mmdistill.models.distillers.preprocessor import (
-    PairPreprocessor,
+    TargetsPreprocessor,
     ViewsPreprocessor,
 )
 from mmdistill.models.preprocessors.batch_ops import (
@@ -390,23 +390,31 @@ def test_handed_through_to_distillers(make):
     with pytest.raises(ValueError, match='makes 2 views and'):
         wrapped(listed, True)
     with pytest.raises(ValueError, match='draws at random'):
-        PairPreprocessor(single, build('ClsData'))
+        TargetsPreprocessor(single, dict(teacher=build('ClsData')))
 
 
 def test_cocord_runs_on_whole_batches(tmp_path):
-    hooks = [
-        dict(type='ResumeStateHook'),
-        dict(type='MomentumUpdateHook', source='student',
-             target='slow_student', momentum=0.9),
-        dict(type='QueueHook', prefill=20),
-    ]  # fmt: skip
-    cfg = digits_config(tmp_path, custom_hooks=hooks)
+    move = dict(type='MomentumUpdateHook', momentum=0.9)
+    cfg = digits_config(tmp_path)
+    cfg.default_hooks.update(
+        slow_student=dict(move, source='student', target='slow_student'),
+        slow_head=dict(move, source='student_head', target='slow_head'),
+        teacher_head=dict(move, source='student_head', target='teacher_head'),
+        queue=dict(type='QueueHook', prefill=20),
+    )
     cfg.model = dict(
         type='CoCoRD',
         student=tiny_classifier(),
         teacher=tiny_classifier(depth=14),
+        losses=dict(
+            contrastive=dict(type='InfoNCELoss', queue_size=20),
+            prediction=dict(
+                type='PredictionLoss',
+                target='slow_student',
+                predictor=dict(type='PredictorHead'),
+            ),
+        ),
         head=dict(type='ProjectionHead', out_dim=6),
-        queue_size=20,
         input_size=(1, 8, 8),
         data_preprocessor=dict(
             type='BatchAugmentPreprocessor',
@@ -428,7 +436,7 @@ def test_cocord_runs_on_whole_batches(tmp_path):
     )
     runner.train()
     model = runner.model
-    assert len(model.memories['dictionary']) == 20
+    assert len(model.losses.contrastive.queue) == 20
     assert all(p.isfinite().all() for p in model.state_dict().values())
     # 96 images, two views of each; 100 images in two batches of validation
     trained = [images for training, images in seen if training]

@@ -104,14 +104,15 @@ def test_the_teacher_never_changes(teacher):
     model = build(losses, teacher=teacher)
     before = copy.deepcopy(model.teacher.state_dict())
     inputs = digits_batch()['inputs']
-    answer = model.represent_teacher(inputs).logits
+    answer = model.read_targets([inputs], {})['teacher'][0].logits
     train(model, steps=4)
     model.init_weights()
     for name, value in model.teacher.state_dict().items():
         assert torch.equal(value, before[name]), name
     assert not any(m.training for m in model.teacher.modules())
     # Dropout and DropPath too are off: twice the same
-    assert torch.equal(model.represent_teacher(inputs).logits, answer)
+    again = model.read_targets([inputs], {})['teacher'][0].logits
+    assert torch.equal(again, answer)
 
 
 def test_the_teacher_is_no_submodule():
@@ -389,11 +390,13 @@ def test_mixup():
 class RecordingLoss(DistillLoss):
     level = 'maps'
 
-    def __init__(self, student_channels=None, teacher_channels=None,
-                 maps='stages'):  # fmt: skip
+    def __init__(self, channels):
         super().__init__()
-        self.channels = student_channels, teacher_channels
-        self.maps = maps
+        self.channels = channels
+
+    @classmethod
+    def infer(cls, student, target):
+        return dict(channels=(student.channels, target.channels))
 
     def forward(self, student, teacher):
         self.seen = [[tuple(x.shape) for x in s] for s in (student, teacher)]
@@ -433,20 +436,22 @@ def test_widths_are_filled_in_and_can_be_given():
     crd = build(ALL).losses['crd']
     assert crd.embed_student.in_features == 16
     assert crd.embed_teacher.in_features == 12
-    assert build(ALL).losses['protocpc'].prior.shape == (10,)
+    assert build(ALL).losses['protocpc'].prior.value.shape == (10,)
+    wider = dict(r=dict(type='RecordingLoss', channels='given'))
+    assert build(wider).losses['r'].channels == 'given'
 
 
-def test_queue_is_handed_over_and_moves_after_backward():
+def test_a_queue_is_as_wide_as_its_level_and_moves_after_backward():
     model = build(
-        dict(nce=dict(type='InfoNCELoss', level='feature')),
-        memories=dict(negatives=dict(type='FeatureQueue', size=12)),
+        dict(nce=dict(type='InfoNCELoss', level='feature', queue_size=12)),
         teacher=tiny_classifier(depth=14),
         task_weight=0,
     )
-    queue = model.memories['negatives']
+    queue = model.losses.nce.queue
     assert queue.storage.shape == (12, 16)
     batch = digits_batch()
-    teacher = model.represent_teacher((batch['inputs'] - 120) / 60).feature
+    images = (batch['inputs'] - 120) / 60
+    teacher = model.targets['teacher'].reader(images).feature
     losses = losses_of(model, digits_batch())
     assert len(queue) == 0
     assert losses['nce'] == 0  # only the positive: nothing to tell it from
@@ -501,14 +506,14 @@ def test_plug_in_losses_run_in_float32_too():
             "'embedding'.*student.*does not have",
         ),
         (
-            dict(losses=dict(nce=dict(type='InfoNCELoss', level='feature'))),
+            dict(losses=dict(kd=dict(KD, target='teachers'))),
             ValueError,
-            'model.memories',
+            "the target 'teachers'.*it has .*Did you mean 'teacher'",
         ),
         (
             dict(memories=dict(spare=dict(type='FeatureQueue', size=4))),
             ValueError,
-            'spare',
+            "names 'spare', which no loss of .*'kd'.* keeps",
         ),
         (
             dict(losses=dict(at=dict(type='ATLoss', maps=[0, 5]))),

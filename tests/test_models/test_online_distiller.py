@@ -353,7 +353,7 @@ def test_a_loss_of_ones_own_in_ten_lines():
         """Pulls features to their mean."""
 
         level = 'feature'
-        compares_peers = True
+        compares = 'peers'
 
         def forward(self, peers):
             stacked = torch.stack(peers)
@@ -390,11 +390,11 @@ def test_a_teacher_teaches_the_leader_alone():
     assert not any('teacher' in key for key in model.state_dict())
     model.to(torch.float64)
     assert next(model.teacher.parameters()).dtype == torch.float64
-    assert len(model.teacher_fingerprint()) == 64
+    assert len(model.targets['teacher'].fingerprint()) == 64
 
 
 def test_without_a_teacher_there_is_no_fingerprint():
-    assert build().teacher_fingerprint() is None
+    assert build().checkpoint_meta() == dict(teacher_sha256=None)
 
 
 # Validation -----------------------------------------------------------------
@@ -415,13 +415,12 @@ def test_predictions_are_the_leaders(kind):
     assert torch.equal(model(data['inputs'], mode='tensor'), expected)
 
 
-HOOKS = [dict(type='ResumeStateHook'), dict(type='ExportStudentHook'),
-         dict(type='TeacherCheckHook')]  # fmt: skip
 METRICS = [dict(type='Accuracy'), dict(type='PeerAccuracy')]
 
 
 def runner(work_dir, epochs=2, **kwargs) -> DistillRunner:
-    cfg = digits_config(work_dir, custom_hooks=HOOKS, **kwargs)
+    cfg = digits_config(work_dir, **kwargs)
+    cfg.default_hooks.update(export_student={}, teacher_check={})
     cfg.train_cfg.max_epochs = epochs
     cfg.model = config(
         losses=EVERY | dict(mcl=dict(MCL, num_negatives=16)), **BRANCH
@@ -607,17 +606,17 @@ TWENTY = tiny_classifier(classes=20)
         (
             dict(teacher=tiny_classifier()),
             r'teacher together with model.teacher, got the losses \[\] and '
-            'teacher=ImageClassifier',
+            r"the targets \['teacher'\]",
         ),
         (
             dict(losses=dict(kd=dict(type='KDLoss'))),
-            r"got the losses \['kd'\] and teacher=NoneType; give both",
+            r"got the losses \['kd'\] and the targets \[\]; give both",
         ),
         (dict(losses=dict(task=EVERY['dml'])), r"may not be named \['task'\]"),
         (dict(losses=None, task_weight=0), 'there is nothing to learn'),
         (
             dict(memories=dict(queue=dict(type='FeatureQueue', size=4))),
-            r"memories names \['queue'\], which only losses with a teacher",
+            "memories names 'queue', which no loss of .*'mcl'.* keeps",
         ),
         (
             dict(losses=dict(x=dict(type='DMLLos'))),
@@ -628,7 +627,7 @@ TWENTY = tiny_classifier(classes=20)
                 losses=dict(ft=dict(type='FTLoss')),
                 teacher=tiny_classifier(depth=14),
             ),
-            r"OnlineDistiller has no first stage, which losses \['ft'\]",
+            r"OnlineDistiller has no warm-up phase, which losses \['ft'\]",
         ),
         (
             dict(student=dict(type='ImageClassifier',
@@ -705,19 +704,19 @@ def test_peers_are_not_compared_elsewhere():
 
 
 @pytest.mark.parametrize(
-    ('level', 'needs', 'message'),
+    ('level', 'requires', 'message'),
     [
         ('maps', (), "name its level, one of .'feature', 'logits'.*'maps'"),
-        ('logits', ('queue',), r"needs \['queue'\]; .*'shared'"),
+        ('logits', ('queue',), r"requires \['queue'\]; .*'shared'"),
     ],
 )
-def test_a_loss_that_peers_cannot_serve(level, needs, message):
+def test_a_loss_that_peers_cannot_serve(level, requires, message):
     class Strange(torch.nn.Module):
-        compares_peers = True
+        compares = 'peers'
 
-        def forward(self, peers, **needed):
+        def forward(self, peers, **required):
             return peers[0].sum()
 
-    Strange.level, Strange.requires = level, needs
+    Strange.level, Strange.requires = level, requires
     with pytest.raises(ValueError, match=message):
         MODELS.build(config(losses=dict(strange=Strange())))

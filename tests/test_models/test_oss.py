@@ -42,6 +42,10 @@ def build(drop=True, **kwargs):
     return MODELS.build(config(drop, **kwargs)).double()
 
 
+def queues_of(model):
+    return model.losses.clustering.queues
+
+
 def crops(size=8, local=2, start=0):
     draw = torch.Generator().manual_seed(start)
     sizes = [8, 8] + [4] * local
@@ -80,7 +84,7 @@ def test_equations_without_dropout():
         )
     for step in range(4):
         data = crops(start=step)
-        queues = [q.features.clone() for q in model.memories.values()]
+        queues = [q.features.clone() for q in queues_of(model)]
         values = model(**data, mode='loss')
         prototypes = model.student.prototypes
         z, teacher = project(model.teacher, prototypes, data['inputs'])
@@ -95,7 +99,7 @@ def test_equations_without_dropout():
         def cross(i, v):
             return i != v
 
-        classify = model.feature_classifier
+        classify = model.losses.classifier.classifier
         expected = dict(
             teacher=swapped(teacher, codes, cross),
             student=swapped(student, codes, cross),
@@ -111,7 +115,7 @@ def test_equations_without_dropout():
                 value, expected[name], rtol=1e-6, atol=1e-9
             )
         sum(values.values()).backward()
-        for queue, rows in zip(model.memories.values(), z, strict=False):
+        for queue, rows in zip(queues_of(model), z, strict=False):
             latest = queue.ordered()[-8:]
             torch.testing.assert_close(latest, rows.detach())
 
@@ -224,14 +228,15 @@ def two_steps(rank, world):
         )
         sum(model(**data, mode='loss').values()).backward()
     grads = {n: p.grad.clone() for n, p in model.named_parameters()}
-    return grads | {n: b.clone() for n, b in model.memories.named_buffers()}
+    queues = queues_of(model).named_buffers()
+    return grads | {n: b.clone() for n, b in queues}
 
 
 def test_two_processes_equal_one():
     expected = two_steps(0, 1)
     first, second = run_distributed(two_steps, 2)
     for key, value in expected.items():
-        if key in dict(build().memories.named_buffers()):
+        if key in dict(queues_of(build()).named_buffers()):
             np.testing.assert_allclose(first[key], value, atol=1e-12)
             np.testing.assert_array_equal(first[key], second[key])
         else:  # DDP would average
@@ -239,17 +244,16 @@ def test_two_processes_equal_one():
             np.testing.assert_allclose(mean, value, rtol=1e-6, atol=1e-10)
 
 
-HOOKS = [
-    dict(type='ResumeStateHook'),
-    dict(type='FreezeHook', module='student.prototypes', iters=4),
-    dict(type='QueueHook', start_epoch=1),
-    dict(type='ExportStudentHook', metric='knn/top1_k20'),
-]
+HOOKS = dict(
+    prototypes=dict(type='FreezeHook', module='student.prototypes', iters=4),
+    queue=dict(type='QueueHook', start_epoch=1),
+    export_student=dict(type='ExportStudentHook', metric='knn/top1_k20'),
+)
 
 
 def run(work_dir, epochs=2, resume=False, **model):
     cfg = crops_config(
-        work_dir, config(**model), custom_hooks=HOOKS, resume=resume
+        work_dir, config(**model), default_hooks=HOOKS, resume=resume
     )
     cfg.train_cfg.max_epochs = epochs
     return trained(cfg)
@@ -259,7 +263,7 @@ def test_real_run_resumes_exactly(tmp_path):
     kwargs = dict(feature_classifier=dict(type='FeatureClassifier'))
     whole = run(tmp_path / 'whole', **kwargs)
     assert isinstance(whole.model, OSS)
-    assert all(len(queue) == 16 for queue in whole.model.memories.values())
+    assert [len(queue) for queue in queues_of(whole.model)] == [16, 16]
     run(tmp_path / 'parts', epochs=1, **kwargs)
     resumed = run(tmp_path / 'parts', resume=True, **kwargs)
     state = whole.model.state_dict()
@@ -273,7 +277,7 @@ def test_real_run_resumes_exactly(tmp_path):
 def test_a_fresh_run_in_an_old_folder_starts_with_empty_queues(tmp_path):
     run(tmp_path)
     runner = DistillRunner.from_cfg(run(tmp_path).cfg)
-    assert all(len(queue) == 0 for queue in runner.model.memories.values())
+    assert [len(queue) for queue in queues_of(runner.model)] == [0, 0]
 
 
 def authors_swav(network, prototypes, data, steps):

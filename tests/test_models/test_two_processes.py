@@ -11,12 +11,7 @@ from mmdistill.registry import MODELS
 from mmdistill.utils import register_all_modules
 
 SMALL = dict(embed_dim=6, num_negatives=5)
-SEED = dict(losses=dict(a=dict(type='SEEDLoss', level='feature')))
-
-
-def queue(size):
-    return dict(type='FeatureQueue', size=size)
-
+SEED = dict(type='SEEDLoss', level='feature')
 
 CASES = dict(
     crd=dict(losses=dict(a=dict(type='CRDLoss', **SMALL))),
@@ -38,20 +33,41 @@ CASES = dict(
     kd_sinkhorn=dict(
         losses=dict(a=dict(type='KDLoss', assignment='sinkhorn'))
     ),
-    cocord=dict(type='CoCoRD', queue_size=20),
-    # 16 rows a step, of two views: fewer and more than a queue keeps.
-    seed_views=dict(**SEED, memories=dict(queue=queue(10))),
-    seed_views_long=dict(**SEED, memories=dict(queue=queue(21))),
-    compress_slow=dict(
-        losses=dict(a=dict(type='CompRessLoss', level='feature')),
-        memories=dict(student_queue=queue(10), teacher_queue=queue(10)),
-        memory_encoder='slow_student',
+    cocord=dict(
+        type='CoCoRD',
+        losses=dict(
+            contrastive=dict(type='InfoNCELoss', queue_size=20),
+            prediction=dict(
+                type='PredictionLoss',
+                target='slow_student',
+                predictor=dict(type='PredictorHead'),
+                loss_weight=4.0,
+            ),
+        ),
     ),
-    ft=dict(losses=dict(a=dict(type='FTLoss', loss_weight=5.0)), stage=1),
-    ft_second=dict(losses=dict(a=dict(type='FTLoss', loss_weight=5.0))),
-    ab=dict(losses=dict(a=dict(type='ABLoss')), stage=1),
-    fsp=dict(losses=dict(a=dict(type='FSPLoss')), stage=1),
+    # 16 rows a step, of two views: fewer and more than a queue keeps.
+    seed_views=dict(losses=dict(a=dict(SEED, queue_size=10))),
+    seed_views_long=dict(losses=dict(a=dict(SEED, queue_size=21))),
+    compress_slow=dict(
+        losses=dict(
+            a=dict(
+                type='CompRessLoss',
+                level='feature',
+                queue_size=10,
+                rows_of='slow_student',
+            )
+        ),
+        slow_student=True,
+    ),
+    ft=dict(
+        losses=dict(a=dict(type='FTLoss', loss_weight=5.0)), phase='warmup'
+    ),
+    ft_main=dict(losses=dict(a=dict(type='FTLoss', loss_weight=5.0))),
+    ab=dict(losses=dict(a=dict(type='ABLoss')), phase='warmup'),
+    fsp=dict(losses=dict(a=dict(type='FSPLoss')), phase='warmup'),
 )
+
+TWO_VIEWS = 'cocord', 'seed_views', 'seed_views_long'
 
 
 def two_steps(rank: int, world: int, name: str) -> dict:
@@ -59,8 +75,7 @@ def two_steps(rank: int, world: int, name: str) -> dict:
     register_all_modules()
     torch.manual_seed(0)
     cfg = dict(CASES[name])
-    stage = cfg.pop('stage', 2)
-    cocord = 'losses' not in cfg
+    phase = cfg.pop('phase', 'main')
     model = MODELS.build(
         dict(
             type='OfflineDistiller',
@@ -73,7 +88,7 @@ def two_steps(rank: int, world: int, name: str) -> dict:
     ).double()
     model.teacher.double()
     model.set_training_set(40, torch.arange(40) % 10)
-    model.set_stage(stage)
+    model.set_phase(phase)
     model.train()
     for module in model.modules():  # its statistics are each process's own
         if isinstance(module, torch.nn.modules.batchnorm._NormBase):
@@ -88,8 +103,8 @@ def two_steps(rank: int, world: int, name: str) -> dict:
             loss.bank_student.draw_negatives = lambda i, *_, t=table: t[i]
     ddp = model
     if world > 1:
-        staged = name.startswith(('ft', 'ab', 'fsp'))
-        ddp = DistributedDataParallel(model, find_unused_parameters=staged)
+        phased = name.startswith(('ft', 'ab', 'fsp'))
+        ddp = DistributedDataParallel(model, find_unused_parameters=phased)
     for start in (0, 20):
         model.zero_grad()
         batch = digits_batch(8, start=start)
@@ -99,7 +114,7 @@ def two_steps(rank: int, world: int, name: str) -> dict:
         inputs = batch['inputs'].double()
         views = [inputs[share], inputs.flip(3)[share]]
         data = dict(
-            inputs=views if cocord or 'views' in name else views[0],
+            inputs=views if name in TWO_VIEWS else views[0],
             data_samples=batch['data_samples'][share],
         )
         sum(ddp(**data, mode='loss').values()).backward()

@@ -64,7 +64,7 @@ class LocalToGlobalDistiller(OfflineDistiller):
     def loss(self, inputs, data_samples=None):
         student = read_views(self._read_student, inputs)
         seen = inputs[: global_views(inputs)]
-        teacher = read_views(self.represent_teacher, seen)
+        teacher = read_views(self.targets['teacher'].reader, seen)
         assert [len(teacher), len(student)] == [2, 5]
         return {
             f'view{i}': (view.logits - teacher[0].logits).square().mean()
@@ -122,7 +122,7 @@ def on_the_device(cfg):
 
 @pytest.mark.parametrize('source', [per_image, on_the_device])
 def test_real_run(tmp_path, source):
-    cfg = digits_config(tmp_path, custom_hooks=[dict(type='ResumeStateHook')])
+    cfg = digits_config(tmp_path)
     student, teacher = tiny_classifier(), tiny_classifier(depth=14)
     student['backbone']['in_channels'] = 3
     teacher['backbone']['in_channels'] = 3

@@ -16,7 +16,7 @@ from mmdistill.models.losses.base import (
     Shapes,
     as_distill_loss,
 )
-from mmdistill.models.losses.peers import PeerShapes
+from mmdistill.models.losses.peers import PeerLoss, PeerShapes
 from mmdistill.models.representation import Representation
 from mmdistill.registry import MODELS
 
@@ -38,7 +38,7 @@ def loss_class(name: str, cfg: dict | nn.Module) -> type[DistillLoss]:
     """
     who = f'losses.{name}'
     if isinstance(cfg, nn.Module):
-        return as_distill_loss(type(cfg))
+        return _with_contract(type(cfg))
     kind = cfg.get('type') if isinstance(cfg, Mapping) else None
     if kind is None:
         raise ValueError(f"{who} must be a dict with a 'type', got {cfg!r}")
@@ -54,7 +54,14 @@ def loss_class(name: str, cfg: dict | nn.Module) -> type[DistillLoss]:
             'own must be registered in MODELS and its module listed in '
             'custom_imports'
         )
-    return as_distill_loss(cls)
+    return _with_contract(cls)
+
+
+def _with_contract(cls: type[nn.Module]) -> type[DistillLoss]:
+    loss = as_distill_loss(cls)
+    if loss.compares == 'peers':
+        loss = as_distill_loss(cls, PeerLoss)
+    return loss
 
 
 def wants_maps(losses: Mapping[str, Any]) -> bool:

@@ -83,6 +83,8 @@ class DistillLoss(nn.Module):
     phases: ClassVar[tuple[Phase, ...]] = (Phase.MAIN,)
     #: The present one; the distiller sets it.
     phase: Phase = Phase.MAIN
+    #: Factor on the returned value.
+    loss_weight: float = 1.0
 
     def __init__(self, loss_weight: float = 1.0) -> None:
         super().__init__()
@@ -161,9 +163,10 @@ class DistillLoss(nn.Module):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for old, new in _FIRST_EDITION.items():
-            if old in vars(cls):
-                value = vars(cls)[old]
-                delattr(cls, old)
+            if hasattr(cls, old):
+                value = getattr(cls, old)
+                if old in vars(cls):
+                    delattr(cls, old)
                 setattr(cls, *new(value))
                 warnings.warn(
                     f'{cls.__name__}.{old} is {new(value)[0]} now; see '
@@ -192,13 +195,15 @@ _FIRST_EDITION: dict[str, Callable[[Any], tuple[str, Any]]] = {
 }
 
 
-def as_distill_loss(cls: type[nn.Module]) -> type[DistillLoss]:
+def as_distill_loss(
+    cls: type[nn.Module], contract: type[DistillLoss] = DistillLoss
+) -> type[DistillLoss]:
     """A loss's class with the whole contract.
 
     A registered ``nn.Module`` with a ``level`` and a ``forward`` is a loss,
-    too: what it does not say is as `DistillLoss` has it.
+    too: what it does not say is as ``contract`` has it.
     """
-    if issubclass(cls, DistillLoss):
+    if issubclass(cls, contract):
         return cls
     place = {'__module__': cls.__module__}
-    return type(cls.__name__, (cls, DistillLoss), place)
+    return type(cls.__name__, (cls, contract), place)
