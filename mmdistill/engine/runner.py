@@ -29,6 +29,7 @@ from mmdistill.engine.log_processor import LossLogProcessor, LossNamesHook
 from mmdistill.engine.resume import latest_checkpoint
 from mmdistill.engine.utils import optimizers, unwrap
 from mmdistill.models.distillers import BaseDistiller
+from mmdistill.models.distillers.first_edition import reorder_optimizer
 from mmdistill.registry import RUNNERS
 
 
@@ -217,7 +218,10 @@ class DistillRunner(Runner):
                 (re.sub(pattern, replacement, key), value)
                 for key, value in state.items()
             )
-        load_state_dict(unwrap(self.model), state, strict, self.logger)
+        model = unwrap(self.model)
+        if isinstance(model, BaseDistiller) and 'optimizer' in checkpoint:
+            reorder_optimizer(model, state, checkpoint['optimizer'])
+        load_state_dict(model, state, strict, self.logger)
         self._has_loaded = True
         self.logger.info(f'Load checkpoint from {filename}')
         return checkpoint

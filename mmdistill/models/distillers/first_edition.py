@@ -11,6 +11,7 @@ from mmengine.logging import print_log
 from torch import nn
 
 from mmdistill.models.memories import RunningMean
+from mmdistill.registry import MODELS
 
 #: Memories of ``model.memories`` that losses own now: the argument that sizes
 #: them, and the queue inside the loss, by the loss's type and the old name.
@@ -114,6 +115,9 @@ def cocord_losses(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Make CoCoRD's own arguments entries of its losses.
 
+    Without any, and without a loss of embeddings, it is CoCoRD as the first
+    edition had it by default.
+
     Args:
         losses: of the config.
         kwargs: of `CoCoRD`, with the first edition's among them.
@@ -127,14 +131,18 @@ def cocord_losses(
     rest = dict(kwargs)
     old = {key: rest.pop(key) for key in _COCORD_ARGUMENTS if key in rest}
     if not old:
-        return losses, rest
+        if any(_level(cfg) == 'embedding' for cfg in losses.values()):
+            return losses, rest
+        _warn("CoCoRD's losses by default", f'model.losses={_COCORD}')
     own = {}
     for name, default in _COCORD.items():
-        entry = losses.pop(name, None) or default
+        entry = losses.pop(name, default)
+        if entry is None:
+            entry = {**default, 'target': None}
         if _kind(entry) != default['type']:
             raise ValueError(
-                f'a loss may not be named {name!r}: {sorted(old)} make one of '
-                'this name; rename it in model.losses'
+                f'a loss may not be named {name!r}: CoCoRD makes one of this '
+                'name, as in the first edition; rename it in model.losses'
             )
         own[name] = copy.deepcopy(dict(entry))
     for key, value in old.items():
@@ -173,6 +181,52 @@ def rename_keys(model: nn.Module, state: dict, prefix: str) -> None:
         key = f'{prefix}{path}'
         if isinstance(module, RunningMean) and key in state:
             state[f'{key}.value'] = state.pop(key).flatten()
+
+
+def reorder_optimizer(
+    model: nn.Module, state: Mapping[str, Any], optimizer: dict
+) -> None:
+    """Let an old checkpoint's optimizer have the present parameters' order.
+
+    Optimizers know parameters by their order alone. The first edition had
+    those of CoCoRD's further losses before its heads.
+
+    Args:
+        model: a distiller.
+        state: the checkpoint's weights, with their old names and order.
+        optimizer: its state, changed in place.
+    Raises:
+        ValueError: if the order changed and parameters have settings of their
+            own, whose schedules know them by their order, too.
+    """
+    renamed = dict(state)
+    rename_keys(model, renamed, '')
+    learned = [k for k, p in model.named_parameters() if p.requires_grad]
+    if renamed.keys() == state.keys() or not renamed.keys() >= {*learned}:
+        return
+    place = {id(value): i for i, value in enumerate(state.values())}
+    before = sorted(learned, key=lambda name: place[id(renamed[name])])
+    groups = optimizer.get('param_groups')
+    if groups is None or before == learned:
+        return
+    if len(groups) > 1:
+        raise ValueError(
+            'this checkpoint is of the first edition, whose parameters had '
+            'another order: with optim_wrapper.paramwise_cfg its optimizer '
+            'cannot go on; start anew with load_from, or resume with the '
+            'release that wrote it'
+        )
+    number = dict(zip(before, groups[0]['params'], strict=True))
+    groups[0]['params'] = [number[name] for name in learned]
+
+
+def _level(cfg: Any) -> str | None:
+    """The level that a loss of a config compares."""
+    if isinstance(cfg, nn.Module):
+        return getattr(cfg, 'level', None)
+    kind = (cfg or {}).get('type')
+    cls = MODELS.get(kind) if isinstance(kind, str) else kind
+    return (cfg or {}).get('level', getattr(cls, 'level', None))
 
 
 def _kind(cfg: Mapping) -> str:
