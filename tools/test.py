@@ -75,7 +75,11 @@ def check_out(args):
 
 def merge_args(cfg, args):
     """Lay the flags of testing over the config."""
-    from mmdistill.engine.cli import require_file, set_dataloader_defaults
+    from mmdistill.engine.cli import (
+        leave_out_teachers,
+        require_file,
+        set_dataloader_defaults,
+    )
 
     require_file(args.checkpoint, 'the checkpoint')
     cfg.load_from = args.checkpoint
@@ -87,11 +91,7 @@ def merge_args(cfg, args):
             f'but {args.config!r} tests predictions; leave it out, or set '
             "test_cfg=dict(type='KNNTestLoop', bank_dataloader=..., part=...)"
         )
-    if (
-        cfg.model.get('teacher_ckpt') is not None
-        and tested.get('part') != 'teacher'
-    ):
-        cfg.model.teacher_ckpt = None
+    leave_out_teachers(cfg.model, keep=tested.get('part'))
 
     if args.amp:
         cfg.test_cfg.fp16 = True

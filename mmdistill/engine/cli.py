@@ -66,6 +66,20 @@ def require_file(path: str, what: str) -> None:
         )
 
 
+def leave_out_teachers(model: ConfigDict, keep: str | None = None) -> None:
+    """Do without the teachers' files, which only training needs.
+
+    Args:
+        model: config of a distiller, or of a plain model.
+        keep: name of a teacher whose file is needed, because it is tested.
+    """
+    if model.get('teacher_ckpt') is not None and keep != 'teacher':
+        model.teacher_ckpt = None
+    for name, teacher in (model.get('teachers') or {}).items():
+        if name != keep:
+            teacher.ckpt = None
+
+
 def _make_work_dir(folder: str) -> None:
     """Create the folder, and see that files can be written into it."""
     try:
