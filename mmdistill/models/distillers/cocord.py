@@ -147,6 +147,10 @@ class CoCoRD(OfflineDistiller):
         self.put_losses_last()
         super()._build_losses(losses, input_size)
 
+    def train(self, mode: bool = True) -> nn.Module:
+        """Training mode, of the slow student too: its dropout is on."""
+        return super(OfflineDistiller, self).train(mode)
+
     def _warn_if_untaught(self) -> None:
         taught = any(
             inputs.target == 'teacher' and self.losses[name].loss_weight
