@@ -192,6 +192,13 @@ def test_copies_learn_nothing_and_the_teacher_never_changes():
         assert torch.equal(value, before[name])
 
 
+def test_the_slow_student_trains_whole():
+    """Its dropout is on, as the student's, in contrast to CompRess's."""
+    model = build().train()
+    assert all(m.training for m in model.slow_student.modules())
+    assert not any(m.training for m in model.eval().slow_student.modules())
+
+
 def test_losses_with_a_warm_up_are_refused():
     with pytest.raises(ValueError, match='no warm-up phase'):
         build(losses=losses(ab=dict(type='ABLoss')))

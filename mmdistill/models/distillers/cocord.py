@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmdistill.models.distillers.base import TASK
 from mmdistill.models.distillers.comparing import ComparingDistiller, Views
@@ -109,6 +109,10 @@ class CoCoRD(OfflineDistiller):
 
     # It has no other phase than the main one.
     _check_phases = ComparingDistiller._check_phases
+
+    def train(self, mode: bool = True) -> nn.Module:
+        """Training mode, of the slow student too: its dropout is on."""
+        return super(OfflineDistiller, self).train(mode)
 
     def loss(
         self,
