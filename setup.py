@@ -11,7 +11,7 @@ SHIPPED = ('configs', 'tools', 'model-index.yml')
 
 # torchvision is compiled against one torch, so both are bounded alike. Before
 # 2.10 a file could run code past torch's weights-only unpickler. The
-# onedl packages are bounded because the checkpoint policy in mmdistill.engine
+# onedl packages are bounded because the checkpoint policy in mmdistill.checkpoints
 # replaces a private function of mmengine.
 RUNTIME = [
     'onedl-mmengine>=0.10.12,<0.11',

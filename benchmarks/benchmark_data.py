@@ -100,7 +100,7 @@ def rate(args, batches, preprocessor) -> float:
     """Images per second over about ``args.seconds``."""
     import torch
 
-    from mmdistill.models.distillers.base import BaseDistiller
+    from mmdistill.models.distillers.base_distiller import BaseDistiller
 
     # Only labels and indices are wanted of it; any student will do.
     distiller = BaseDistiller(torch.nn.Identity())

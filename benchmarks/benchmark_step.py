@@ -43,7 +43,7 @@ def build(method, args):
     import torch
     from mmengine.config import Config
 
-    from mmdistill.models.losses.base import Phase
+    from mmdistill.models.losses.distill_loss import Phase
     from mmdistill.registry import MODELS
 
     folders = (ROOT / 'configs').glob(f'*/{method}_{args.pair}_cifar100.py')

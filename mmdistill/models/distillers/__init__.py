@@ -1,6 +1,6 @@
 """Who learns from whom: one scheme per file."""
 
-from mmdistill.models.distillers.base import BaseDistiller
+from mmdistill.models.distillers.base_distiller import BaseDistiller
 from mmdistill.models.distillers.cocord import CoCoRD
 from mmdistill.models.distillers.comparing import ComparingDistiller
 from mmdistill.models.distillers.offline import OfflineDistiller

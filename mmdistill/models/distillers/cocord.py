@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmdistill.models.distillers.base import TASK
+from mmdistill.models.distillers.base_distiller import TASK
 from mmdistill.models.distillers.comparing import ComparingDistiller, Views
 from mmdistill.models.distillers.first_edition import cocord_losses
 from mmdistill.models.distillers.offline import OfflineDistiller

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmdistill.models.distillers.base import (
+from mmdistill.models.distillers.base_distiller import (
     TASK,
     BaseDistiller,
     as_list,
@@ -22,7 +22,7 @@ from mmdistill.models.distillers.preprocessor import (
     ViewsPreprocessor,
 )
 from mmdistill.models.distillers.views import global_views, read_views
-from mmdistill.models.losses.base import DistillLoss, Phase
+from mmdistill.models.losses.distill_loss import DistillLoss, Phase
 from mmdistill.models.memories import FeatureQueue
 from mmdistill.models.parts import dropout_of_head
 from mmdistill.models.probing import evaluating

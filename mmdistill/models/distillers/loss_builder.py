@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from mmdistill.models.distillers.endpoint import Endpoint, LossInputs
-from mmdistill.models.losses.base import (
+from mmdistill.models.losses.distill_loss import (
     DistillLoss,
     Shapes,
     as_distill_loss,

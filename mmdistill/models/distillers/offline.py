@@ -7,11 +7,14 @@ from typing import Any
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmdistill.models.distillers.base import build_model, build_preprocessor
+from mmdistill.models.distillers.base_distiller import (
+    build_model,
+    build_preprocessor,
+)
 from mmdistill.models.distillers.comparing import ComparingDistiller
 from mmdistill.models.distillers.first_edition import own_memories
 from mmdistill.models.distillers.target import Role, Target, teacher_entries
-from mmdistill.models.losses.base import DistillLoss, Phase
+from mmdistill.models.losses.distill_loss import DistillLoss, Phase
 from mmdistill.models.parts import prototypes_of
 from mmdistill.registry import MODELS
 

@@ -8,7 +8,11 @@ import torch
 from mmengine.model import ModuleList
 from torch import Tensor, nn
 
-from mmdistill.models.distillers.base import TASK, as_list, build_model
+from mmdistill.models.distillers.base_distiller import (
+    TASK,
+    as_list,
+    build_model,
+)
 from mmdistill.models.distillers.comparing import ComparingDistiller
 from mmdistill.models.distillers.first_edition import own_memories
 from mmdistill.models.distillers.loss_builder import (

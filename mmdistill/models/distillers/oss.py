@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mmdistill.models.distillers.base import (
+from mmdistill.models.distillers.base_distiller import (
     BaseDistiller,
     as_list,
     build_model,

@@ -2,12 +2,12 @@
 
 from mmdistill.models.losses.ab import ABLoss
 from mmdistill.models.losses.at import ATLoss
-from mmdistill.models.losses.base import DistillLoss, Phase, Shapes
 from mmdistill.models.losses.cc import CCLoss
 from mmdistill.models.losses.cl_ilr import CLILRLoss
 from mmdistill.models.losses.compress import CompRessLoss
 from mmdistill.models.losses.crd import CRDLoss
 from mmdistill.models.losses.dino import DINOLoss
+from mmdistill.models.losses.distill_loss import DistillLoss, Phase, Shapes
 from mmdistill.models.losses.dml import DMLLoss
 from mmdistill.models.losses.ensemble_kd import EnsembleKDLoss
 from mmdistill.models.losses.feature_confusion import FeatureConfusionLoss

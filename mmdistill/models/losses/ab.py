@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mmdistill.models.losses.base import DistillLoss, Phase, Shapes
+from mmdistill.models.losses.distill_loss import DistillLoss, Phase, Shapes
 from mmdistill.models.losses.maps import match_sizes
 from mmdistill.registry import MODELS
 
@@ -19,7 +19,7 @@ class ABLoss(DistillLoss):
     (s - m)^2 where t > 0 and s <= m. The sum over elements is divided by the
     batch size, multiplied by 3 / 1000, and weighted with 2^(i - n + 1) for
     stage i of n. The loss is active in the warm-up phase only, see
-    `StagedTrainLoop`.
+    `TwoPhaseTrainLoop`.
 
     Paper: Heo et al., Knowledge Transfer via Distillation of Activation
     Boundaries Formed by Hidden Neurons, AAAI 2019,
@@ -36,7 +36,7 @@ class ABLoss(DistillLoss):
         returns ().
     Config:
         losses=dict(ab=dict(type='ABLoss')),
-        train_cfg=dict(type='StagedTrainLoop', ...)
+        train_cfg=dict(type='TwoPhaseTrainLoop', ...)
     """
 
     level = 'maps'

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from mmdistill.models.losses.base import DistillLoss, Shapes
+from mmdistill.models.losses.distill_loss import DistillLoss, Shapes
 from mmdistill.models.losses.noise_contrastive import (
     Embedding,
     is_score,

@@ -7,7 +7,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmdistill.models.losses.base import DistillLoss, Phase, Shapes
+from mmdistill.models.losses.distill_loss import DistillLoss, Phase, Shapes
 from mmdistill.models.losses.maps import match_sizes
 from mmdistill.registry import MODELS
 
@@ -19,7 +19,7 @@ class FSPLoss(DistillLoss):
     The FSP matrix of two consecutive maps b and a, pooled to the smaller size,
     is G_ij = mean over positions of a_i b_j. The loss is the mean of
     (G_s - G_t)^2, summed over the pairs of maps. It is active in the warm-up
-    phase only, see `StagedTrainLoop`.
+    phase only, see `TwoPhaseTrainLoop`.
 
     Paper: Yim et al., A Gift from Knowledge Distillation: Fast Optimization,
     Network Minimization and Transfer Learning, CVPR 2017, eq. 1,
@@ -37,7 +37,7 @@ class FSPLoss(DistillLoss):
         ValueError: if widths differ or there is only one map.
     Config:
         losses=dict(fsp=dict(type='FSPLoss')),
-        train_cfg=dict(type='StagedTrainLoop', ...)
+        train_cfg=dict(type='TwoPhaseTrainLoop', ...)
     """
 
     level = 'maps'

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmdistill.models.losses.base import DistillLoss, Phase, Shapes
+from mmdistill.models.losses.distill_loss import DistillLoss, Phase, Shapes
 from mmdistill.models.losses.maps import match_sizes
 from mmdistill.registry import MODELS
 
@@ -39,7 +39,7 @@ class FTLoss(DistillLoss):
         ValueError: if more than one map is chosen.
     Config:
         losses=dict(ft=dict(type='FTLoss', loss_weight=500.0)),
-        train_cfg=dict(type='StagedTrainLoop', ...)
+        train_cfg=dict(type='TwoPhaseTrainLoop', ...)
     """
 
     level = 'maps'

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmdistill.models.losses.base import DistillLoss, Shapes
+from mmdistill.models.losses.distill_loss import DistillLoss, Shapes
 from mmdistill.models.memories import FeatureQueue
 from mmdistill.registry import MODELS
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from mmdistill.models.losses.base import DistillLoss
+from mmdistill.models.losses.distill_loss import DistillLoss
 
 
 @dataclass(frozen=True)

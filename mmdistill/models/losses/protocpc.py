@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmdistill.models.losses.base import DistillLoss, Shapes
+from mmdistill.models.losses.distill_loss import DistillLoss, Shapes
 from mmdistill.models.losses.soft_targets import as_views, soft_cross_entropy
 from mmdistill.models.memories import RunningMean
 from mmdistill.ops import sinkhorn

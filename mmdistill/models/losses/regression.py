@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mmdistill.models.losses.base import DistillLoss, Shapes
+from mmdistill.models.losses.distill_loss import DistillLoss, Shapes
 from mmdistill.ops import l2_normalize
 from mmdistill.registry import MODELS
 

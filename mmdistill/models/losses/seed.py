@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmdistill.models.losses.base import DistillLoss, Shapes
+from mmdistill.models.losses.distill_loss import DistillLoss, Shapes
 from mmdistill.models.losses.soft_targets import as_views, mean_inner_product
-from mmdistill.models.losses.views import view_pairs
+from mmdistill.models.losses.view_pairs import view_pairs
 from mmdistill.models.memories import FeatureQueue
 from mmdistill.registry import MODELS
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mmdistill.models.losses.views import view_pairs
+from mmdistill.models.losses.view_pairs import view_pairs
 
 
 def as_views(

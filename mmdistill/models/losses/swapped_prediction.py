@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from mmdistill.models.losses.base import DistillLoss
+from mmdistill.models.losses.distill_loss import DistillLoss
 from mmdistill.models.losses.soft_targets import as_views, soft_cross_entropy
 from mmdistill.models.memories import FeatureQueue
 from mmdistill.ops import (

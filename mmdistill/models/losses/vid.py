@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmdistill.models.losses.base import DistillLoss, Shapes
+from mmdistill.models.losses.distill_loss import DistillLoss, Shapes
 from mmdistill.models.losses.hint import channel_pairs
 from mmdistill.models.losses.maps import match_sizes
 from mmdistill.registry import MODELS

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmdistill.models.losses.base import DistillLoss, Shapes
 from mmdistill.models.losses.crd import CRDLoss
+from mmdistill.models.losses.distill_loss import DistillLoss, Shapes
 from mmdistill.models.losses.noise_contrastive import is_score
 from mmdistill.ops import all_reduce_mean, orthonormal
 from mmdistill.registry import MODELS

@@ -27,7 +27,7 @@ class FeatureQueue(nn.Module):
         ValueError: if size is not positive, dim is unknown, or rows have a
             different width.
     Config:
-        memories=dict(negatives=dict(type='FeatureQueue', size=2048))
+        losses=dict(nce=dict(type='InfoNCELoss', queue_size=2048))
     """
 
     def __init__(

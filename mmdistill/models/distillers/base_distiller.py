@@ -17,7 +17,7 @@ from mmdistill.models.distillers.task import (
     logs_accuracy,
     task_loss,
 )
-from mmdistill.models.losses.base import DistillLoss
+from mmdistill.models.losses.distill_loss import DistillLoss
 from mmdistill.models.representation import Representation
 from mmdistill.registry import MODELS
 from mmdistill.structures import batch_fields
@@ -100,12 +100,10 @@ class BaseDistiller(LoggingModel):
             ValueError: if there is another of this name, or the name is an
                 attribute's.
         """
-        taken = target.name in self.targets
-        if taken or hasattr(self, target.name):
-            what = 'another target' if taken else 'a part of the distiller'
+        if hasattr(self, target.name):
             raise ValueError(
                 f'{target.setting} cannot be called {target.name!r}, as '
-                f'{what} is; choose another name'
+                'another part of the distiller is; choose another name'
             )
         self.targets[target.name] = target
         if target.is_frozen:
