@@ -234,6 +234,7 @@ def test_a_plain_module_gets_the_whole_contract():
     assert whole.__name__ == 'Plain' and whole.__module__ == __name__
     assert as_distill_loss(Plain) is whole
     assert as_distill_loss(whole) is whole and as_distill_loss(Seen) is Seen
+    assert issubclass(as_distill_loss(Plain, PeerLoss), PeerLoss)
     loss = whole(scale=3.0)
     assert loss.requires == () and loss.phases == (Phase.MAIN,)
     assert whole.infer(Shapes(3), Shapes(3)) == {}
