@@ -559,7 +559,8 @@ def test_crd_learns_the_dataset(tmp_path):
     assert all(torch.equal(fields[k], listed[k]) for k in fields)
 
 
-def test_queue_is_prefilled(tmp_path):
+@pytest.mark.parametrize('validated', [False, True])
+def test_queue_is_prefilled(tmp_path, validated):
     cfg = batched_config(
         tmp_path / 'run',
         dict(nce=dict(type='InfoNCELoss', level='feature', queue_size=40)),
@@ -571,6 +572,8 @@ def test_queue_is_prefilled(tmp_path):
     )
     cfg.model.teacher_ckpt = teacher_file(tmp_path, cfg)
     runner = DistillRunner.from_cfg(cfg)
+    if validated:
+        runner.val()
     lengths = []
     queue = runner.model.losses.nce.queue
     runner.model.losses.nce.register_forward_pre_hook(

@@ -65,6 +65,7 @@ class QueueHook(Hook):
                     f'QueueHook(prefill={self.prefill}) exceeds the size '
                     f'{queue.size} of the queue model.{name}'
                 )
+        model.train()  # in eval mode, as after runner.val(), memories rest
         with seeded(runner.seed, *filter(None, [rank()])):
             for batch in self._batches(runner):
                 model.prefill(batch)

@@ -119,4 +119,5 @@ class CompRessLoss(DistillLoss):
     def _log_similarities(self, x: Tensor, queue: FeatureQueue) -> Tensor:
         """Log-probabilities of a queue's M rows: (N, D) to (N, M)."""
         queries = F.normalize(x) / self.temperature
-        return F.log_softmax(queries @ queue.features.t(), dim=1)
+        rows = queue.features.to(queries.dtype)
+        return F.log_softmax(queries @ rows.t(), dim=1)

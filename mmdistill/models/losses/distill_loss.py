@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -162,18 +163,19 @@ class DistillLoss(nn.Module):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        for old, new in _FIRST_EDITION.items():
-            if hasattr(cls, old):
-                value = getattr(cls, old)
-                if old in vars(cls):
-                    delattr(cls, old)
-                setattr(cls, *new(value))
-                warnings.warn(
-                    f'{cls.__name__}.{old} is {new(value)[0]} now; see '
-                    'UPGRADING.md',
-                    DeprecationWarning,
-                    stacklevel=2,
-                )
+        for old, translate in _FIRST_EDITION.items():
+            # An own one, or one of a module that `as_distill_loss` completes.
+            if not hasattr(cls, old):
+                continue
+            new, value = translate(getattr(cls, old))
+            setattr(cls, new, value)
+            if old in vars(cls):
+                delattr(cls, old)
+            warnings.warn(
+                f'{cls.__name__}.{old} is {new} now; see UPGRADING.md',
+                DeprecationWarning,
+                stacklevel=2,
+            )
 
     def extra_repr(self) -> str:
         return f'loss_weight={self.loss_weight}'
@@ -195,6 +197,7 @@ _FIRST_EDITION: dict[str, Callable[[Any], tuple[str, Any]]] = {
 }
 
 
+@functools.cache
 def as_distill_loss(
     cls: type[nn.Module], contract: type[DistillLoss] = DistillLoss
 ) -> type[DistillLoss]:

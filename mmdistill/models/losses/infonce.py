@@ -59,7 +59,8 @@ class InfoNCELoss(DistillLoss):
     def forward(self, query: Tensor, key: Tensor) -> Tensor:
         query, key = F.normalize(query), F.normalize(key)
         positive = (query * key).sum(dim=1, keepdim=True)
-        scores = torch.cat([positive, query @ self.queue.features.t()], dim=1)
+        rows = self.queue.features.to(query.dtype)
+        scores = torch.cat([positive, query @ rows.t()], dim=1)
         target = scores.new_zeros(len(scores), dtype=torch.long)
         loss = self.loss_weight * F.cross_entropy(
             scores / self.temperature, target

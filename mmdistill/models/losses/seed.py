@@ -76,12 +76,12 @@ class SEEDLoss(DistillLoss):
         student: Tensor | Sequence[Tensor],
         teacher: Tensor | Sequence[Tensor],
     ) -> Tensor:
-        queue = self.queue.features
         student, teacher, pairs = as_views(student, teacher, self.pairs)
         chosen, factor = view_pairs(
             len(student), len(teacher), pairs, self.reduction
         )
         keys = [F.normalize(view.detach()) for view in teacher]
+        queue = self.queue.features.to(keys[0].dtype)
         targets = [self._assign(key, queue) for key in keys]
         queries = [F.normalize(v) / self.student_temperature for v in student]
         scores = [query @ queue.t() for query in queries]

@@ -10,7 +10,8 @@ from mmengine.hooks import Hook
 from mmengine.optim import build_optim_wrapper
 
 from mmdistill.engine.runner import DistillRunner
-from mmdistill.models.losses import CompRessLoss, SEEDLoss
+from mmdistill.models.losses import CompRessLoss, InfoNCELoss, SEEDLoss
+from mmdistill.models.memories import FeatureQueue
 from mmdistill.registry import MODELS
 
 
@@ -23,7 +24,18 @@ def unit(seed: int, number: int, dim: int = 7) -> torch.Tensor:
     return F.normalize(rows(seed, number, dim))
 
 
+def filled(loss, **queues):
+    """A loss whose queues hold these rows, in their precision."""
+    for name, queue in queues.items():
+        loss.to(queue.dtype).get_submodule(name).enqueue(queue)
+    return loss
+
+
 # SEED -----------------------------------------------------------------------
+def seed(queue, **kwargs) -> SEEDLoss:
+    return filled(SEEDLoss(queue.shape[1], 40, **kwargs), queue=queue)
+
+
 def seed_by_hand(student, teacher, queue, t_s=0.2, t_t=0.01):
     student, teacher = F.normalize(student), F.normalize(teacher)
 
@@ -41,7 +53,7 @@ def test_seed_by_hand(size, t_t):
     student, teacher, queue = rows(0).requires_grad_(), rows(1), unit(2, size)
     expected = seed_by_hand(student, teacher, queue, t_t=t_t)
     (grad,) = torch.autograd.grad(expected, student)
-    value = SEEDLoss(teacher_temperature=t_t)(student, teacher, queue)
+    value = seed(queue, teacher_temperature=t_t)(student, teacher)
     value.backward()
     torch.testing.assert_close(value, expected)
     torch.testing.assert_close(student.grad, grad)
@@ -62,14 +74,16 @@ def test_seed_views_are_the_sum_of_their_pairs(pairs, reduction):
     """The own key is the pair's teacher view."""
     student, teacher = [rows(i) for i in range(3)], [rows(5), rows(6)]
     queue = unit(9, 30)
-    loss = SEEDLoss(0.2, 0.5, pairs=pairs, reduction=reduction)
+    loss = seed(
+        queue, teacher_temperature=0.5, pairs=pairs, reduction=reduction
+    )
     expected = sum(
         seed_by_hand(student[s], teacher[t], queue, t_t=0.5)
         for t, s in PAIRS[pairs]
     )
     if reduction == 'mean':
         expected = expected / len(PAIRS[pairs])
-    torch.testing.assert_close(loss(student, teacher, queue), expected)
+    torch.testing.assert_close(loss(student, teacher), expected)
 
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16], ids=str)
@@ -81,25 +95,25 @@ def test_seed_tells_near_keys_apart_under_autocast(dtype):
     gaps = (teacher @ queue.t()).topk(3, dim=1).values.diff().abs()
     assert gaps.max() < torch.finfo(dtype).eps
     student = rows(0, 4, 64).float()
-    temperatures = 0.02, 1e-3
     expected = seed_by_hand(
-        student.double(), teacher.double(), queue.double(), *temperatures
+        student.double(), teacher.double(), queue.double(), 0.02, 1e-3
     )
-    loss = SEEDLoss(*temperatures)
+    loss = seed(queue, student_temperature=0.02, teacher_temperature=1e-3)
     with torch.autocast('cpu', dtype):
-        value = loss(student, teacher, queue)
+        value = loss(student, teacher)
     assert value.dtype == torch.float32
     torch.testing.assert_close(value.double(), expected, rtol=1e-5, atol=0)
 
 
-def test_seed_remembers_the_teachers_rows_of_all_views():
+def test_seed_keeps_the_teachers_rows_of_all_views():
     views = [rows(0).half(), rows(1).half()]
-    found = SEEDLoss().remember([rows(2).requires_grad_()] * 4, views)['queue']
-    for row, view in zip(found, views, strict=True):
-        assert row.dtype == torch.float32
-        torch.testing.assert_close(row, F.normalize(view.float()))
-    one = SEEDLoss().remember(rows(2), rows(0))['queue']
-    torch.testing.assert_close(one, F.normalize(rows(0)))
+    loss = SEEDLoss(7, 40)
+    loss([rows(2).float().requires_grad_()] * 4, views).backward()
+    expected = torch.cat([F.normalize(view.float()) for view in views])
+    assert torch.equal(loss.queue.ordered(), expected)
+    loss = SEEDLoss(7, 40).double()
+    loss(rows(2).requires_grad_(), rows(0)).backward()
+    assert torch.equal(loss.queue.ordered(), F.normalize(rows(0)))
 
 
 # CompRess -------------------------------------------------------------------
@@ -114,13 +128,22 @@ def compress_by_hand(student, teacher, student_queue, teacher_queue):
     )
 
 
+def compress(student_queue, teacher_queue, **kwargs) -> CompRessLoss:
+    widths = student_queue.shape[1], teacher_queue.shape[1]
+    return filled(
+        CompRessLoss(*widths, 40, **kwargs),
+        student_queue=student_queue,
+        teacher_queue=teacher_queue,
+    )
+
+
 def test_compress_by_hand():
     """The two spaces have widths of their own."""
     student, queues = rows(0).requires_grad_(), (unit(2, 30), unit(3, 30, 4))
     teacher = rows(1, dim=4).requires_grad_()
     expected = compress_by_hand(student, teacher.detach(), *queues)
     (grad,) = torch.autograd.grad(expected, student)
-    value = CompRessLoss()(student, teacher, *queues)
+    value = compress(*queues)(student, teacher)
     value.backward()
     torch.testing.assert_close(value, expected)
     torch.testing.assert_close(student.grad, grad)
@@ -130,89 +153,108 @@ def test_compress_by_hand():
 def test_compress_with_one_queue():
     queue = unit(2, 30)
     expected = compress_by_hand(rows(0), rows(1), queue, queue)
-    loss = CompRessLoss(queues=1)
-    assert loss.needs == ('teacher_queue',)
-    torch.testing.assert_close(
-        loss(rows(0), rows(1), teacher_queue=queue), expected
-    )
-    assert set(loss.remember(rows(0), rows(1))) == {'teacher_queue'}
+    loss = filled(CompRessLoss(7, 7, 40, queues=1), teacher_queue=queue)
+    assert loss.student_queue is None
+    student = rows(0).requires_grad_()
+    value = loss(student, rows(1))
+    torch.testing.assert_close(value, expected)
+    value.backward()
+    kept = torch.cat([queue, F.normalize(rows(1))])
+    assert torch.equal(loss.teacher_queue.ordered(), kept)
 
 
 def test_compress_is_zero_where_the_spaces_are_alike():
     """A rotation of the teacher's space keeps all similarities."""
     turn, _ = torch.linalg.qr(rows(5, 7))
     x, queue = rows(0).requires_grad_(), unit(1, 30)
-    value = CompRessLoss()(x @ turn, x, queue @ turn, queue)
+    value = compress(queue @ turn, queue)(x @ turn, x)
     value.backward()
     assert value.abs() < 1e-12 and x.grad.abs().max() < 1e-10
 
 
 def test_compress_with_an_empty_queue():
     student = rows(0).requires_grad_()
-    value = CompRessLoss()(student, rows(1), unit(2, 0), unit(2, 0))
+    value = compress(unit(2, 0), unit(2, 0))(student, rows(1))
     value.backward()
     assert value == 0 and not student.grad.any()
 
 
+def test_compress_takes_the_students_rows_from_another_target():
+    loss = CompRessLoss(7, 4, 40, rows_of='slow_student').double()
+    assert loss.further_targets == dict(student_rows='slow_student')
+    student, teacher, slow = rows(0).requires_grad_(), rows(1, dim=4), rows(2)
+    loss(student, teacher, student_rows=slow).backward()
+    assert torch.equal(loss.student_queue.ordered(), F.normalize(slow))
+    assert torch.equal(loss.teacher_queue.ordered(), F.normalize(teacher))
+
+
 def test_compress_bad_input():
-    queue = unit(2, 8)
     with pytest.raises(ValueError, match='queues=1.*got 3'):
-        CompRessLoss(queues=3)
-    with pytest.raises(ValueError, match=r'6 \(student\) and 8.*one size'):
-        CompRessLoss()(rows(0), rows(1), queue[:6], queue)
+        CompRessLoss(7, 7, queues=3)
     with pytest.raises(ValueError, match='7 wide.*teacher 4.*queues=2'):
-        CompRessLoss(queues=1)(
-            rows(0), rows(1, dim=4), teacher_queue=unit(2, 8, 4)
-        )
-    with pytest.raises(ValueError, match='needs teacher_queue'):
-        CompRessLoss()(rows(0), rows(1))
+        CompRessLoss(7, 4, queues=1)
+    with pytest.raises(ValueError, match="rows_of='slow_student'.*queues=1"):
+        CompRessLoss(7, 7, queues=1, rows_of='slow_student')
 
 
 # Both -----------------------------------------------------------------------
-BOTH = [SEEDLoss(), CompRessLoss()]
+BOTH = [
+    pytest.param(seed, 1, id='SEEDLoss'),
+    pytest.param(compress, 2, id='CompRessLoss'),
+]
 
 
-def kind(loss) -> str:
-    return type(loss).__name__
-
-
-@pytest.mark.parametrize('loss', BOTH, ids=kind)
-def test_gradients(loss):
-    queues = [unit(2, 6)] * len(loss.needs)
+@pytest.mark.parametrize(('make', 'queues'), BOTH)
+def test_gradients(make, queues):
+    loss = make(*[unit(2, 6)] * queues).eval()
     assert torch.autograd.gradcheck(
-        lambda student: loss(student, rows(1), *queues),
-        rows(0).requires_grad_(),
+        lambda student: loss(student, rows(1)), rows(0).requires_grad_()
     )
 
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16], ids=str)
-@pytest.mark.parametrize('loss', BOTH, ids=kind)
-def test_large_half_vectors(loss, dtype):
+@pytest.mark.parametrize(('make', 'queues'), BOTH)
+def test_large_half_vectors(make, queues, dtype):
     """Entries of +-1000, whose squares half precision cannot hold."""
     student, teacher = (
         (rows(i).sign() * (1000 - rows(i).abs())).to(dtype) for i in range(2)
     )
-    queues = [unit(2, 6).to(dtype)] * len(loss.needs)
+    queue = unit(2, 6).float()
     student.requires_grad_()
-    value = loss(student, teacher, *queues)
+    value = make(*[queue] * queues)(student, teacher)
     value.backward()
-    expected = loss(
-        student.double(), teacher.double(), *(q.double() for q in queues)
+    expected = make(*[queue.double()] * queues)(
+        student.double(), teacher.double()
     )
     assert value.dtype == torch.float32 and student.grad.isfinite().all()
     torch.testing.assert_close(value.double(), expected, rtol=1e-5, atol=0)
 
 
-def build(losses, sizes, **kwargs):
+@pytest.mark.parametrize('dtype', ['bfloat16', 'float16'])
+@pytest.mark.parametrize('kind', [SEEDLoss, CompRessLoss, InfoNCELoss])
+def test_half_queues(kind, dtype):
+    """They store rounded rows, and compare in float32."""
+    widths = (7, 7) if kind is CompRessLoss else (7,)
+    values = []
+    for queue_dtype in ('float32', dtype):
+        loss = kind(*widths, 40, queue_dtype)
+        for i in range(2):
+            student = rows(i).float().requires_grad_()
+            value = loss(student, rows(3 + i).float())
+            value.backward()
+        values.append(value.detach())
+        stored = {x.dtype for x in loss.buffers() if x.is_floating_point()}
+        assert stored == {getattr(torch, queue_dtype)}
+    assert values[1].dtype == torch.float32
+    torch.testing.assert_close(*values, rtol=0.05, atol=0)
+
+
+def build(losses, **kwargs):
     model = dict(
         type='OfflineDistiller',
         student=tiny_classifier(),
         teacher=tiny_classifier(depth=14, widths=(8, 8, 8, 12)),
         losses=losses,
-        memories={
-            name: dict(type='FeatureQueue', size=size)
-            for name, size in sizes.items()
-        },
         task_weight=0,
         data_preprocessor=dict(mean=[120.0], std=[60.0]),
         input_size=(1, 8, 8),
@@ -220,29 +262,31 @@ def build(losses, sizes, **kwargs):
     return MODELS.build({**copy.deepcopy(model), **kwargs})
 
 
-TWO = dict(student_queue=20, teacher_queue=20)
-COMPRESS = dict(compress=dict(type='CompRessLoss', level='feature'))
+TWO = ('student_queue', 'teacher_queue')
+
+
+def compress_losses(size, **kwargs):
+    cfg = dict(type='CompRessLoss', level='feature', queue_size=size)
+    return dict(compress=cfg | kwargs)
 
 
 def test_two_queues_in_a_distiller():
     """Widths of their own, and row k of both from one sample."""
-    model = build(COMPRESS, TWO)
-    queues = model.memories
-    assert queues['student_queue'].storage.shape == (20, 16)
-    assert queues['teacher_queue'].storage.shape == (20, 12)
+    model = build(compress_losses(20))
+    loss = model.losses.compress
+    assert loss.student_queue.storage.shape == (20, 16)
+    assert loss.teacher_queue.storage.shape == (20, 12)
     wrapper = build_optim_wrapper(
         model, dict(optimizer=dict(type='SGD', lr=0.1))
     )
     model.train()
     seen = dict(student_queue=[], teacher_queue=[])
-    remember = model.losses['compress'].remember
 
-    def spy(student, teacher):
-        for name, x in zip(seen, (student, teacher), strict=True):
+    def keep(_, given):
+        for name, x in zip(seen, given, strict=True):
             seen[name].append(F.normalize(x.detach()))
-        return remember(student, teacher)
 
-    model.losses['compress'].remember = spy
+    loss.register_forward_pre_hook(keep)
     logs = [
         model.train_step(digits_batch(8, start=10 * i), wrapper)
         for i in range(3)
@@ -250,29 +294,25 @@ def test_two_queues_in_a_distiller():
     values = [log['compress'].item() for log in logs]
     assert values[0] == 0 and all(value > 0 for value in values[1:])
     for name, batches in seen.items():
-        latest = torch.cat(batches)[-20:]
-        torch.testing.assert_close(queues[name].ordered(), latest)
-        assert queues[name].enqueued == 24
+        queue, latest = getattr(loss, name), torch.cat(batches)[-20:]
+        torch.testing.assert_close(queue.ordered(), latest)
+        assert queue.enqueued == 24
 
 
 def test_one_queue_in_a_distiller():
-    one = dict(compress=dict(COMPRESS['compress'], queues=1))
-    wide = dict(teacher=tiny_classifier(depth=14))
-    model = build(one, dict(teacher_queue=20), **wide)
-    assert set(model.memories) == {'teacher_queue'}
-    with pytest.raises(ValueError, match='student_queue'):
-        build(one, TWO, **wide)
+    one = compress_losses(20, queues=1)
+    model = build(one, teacher=tiny_classifier(depth=14))
+    queues = {n for n, _ in model.named_buffers() if n.endswith('storage')}
+    assert queues == {'losses.compress.teacher_queue.storage'}
     with pytest.raises(ValueError, match='16 wide.*teacher 12.*queues=2'):
-        build(one, dict(teacher_queue=20))
-    with pytest.raises(ValueError, match='student_queue'):
-        build(COMPRESS, dict(teacher_queue=20))
+        build(one)
 
 
 def test_saved_and_resumed_equals_never_stopped(tmp_path):
     """Real runs of all the losses that keep a state of earlier samples."""
     losses = dict(
-        COMPRESS,
-        seed=dict(type='SEEDLoss', level='feature'),
+        compress_losses(80),
+        seed=dict(type='SEEDLoss', level='feature', queue_size=80),
         dino=dict(type='DINOLoss'),
     )
     teacher = tmp_path / 'teacher.pth'
@@ -282,13 +322,8 @@ def test_saved_and_resumed_equals_never_stopped(tmp_path):
         cfg = digits_config(
             tmp_path / name,
             losses,
-            custom_hooks=[dict(type='ResumeStateHook')],
             resume=resume,
             **{
-                'model.memories': {
-                    queue: dict(type='FeatureQueue', size=80)
-                    for queue in (*TWO, 'queue')
-                },
                 'model.teacher_ckpt': str(teacher),
                 'train_cfg.max_epochs': epochs,
             },
@@ -300,8 +335,8 @@ def test_saved_and_resumed_equals_never_stopped(tmp_path):
     expected = train('whole', 2)
     train('parts', 1)
     resumed = train('parts', 2, resume=True)
-    assert expected['losses.dino.center'].any()
-    assert expected['memories.queue.enqueued'] == 192
+    assert expected['losses.dino.center.value'].any()
+    assert expected['losses.seed.queue.enqueued'] == 192
     assert set(resumed) == set(expected)
     for name, value in expected.items():
         assert torch.equal(resumed[name], value), name
@@ -337,16 +372,13 @@ class BatchesHook(Hook):
 
 def slow_config(work_dir, epochs=2, **kwargs):
     options = {
-        'model.memory_encoder': 'slow_student',
-        'model.memories': {
-            name: dict(type='FeatureQueue', size=80) for name in TWO
-        },
+        'model.slow_student': True,
         'model.task_weight': 0,
         'train_cfg.max_epochs': epochs,
+        'default_hooks.slow_student': dict(SLOW),
     }
-    cfg = digits_config(work_dir, COMPRESS, **options, **kwargs)
-    cfg.custom_hooks = [dict(type='ResumeStateHook'), dict(SLOW)]
-    return cfg
+    losses = compress_losses(80, rows_of='slow_student')
+    return digits_config(work_dir, losses, **options, **kwargs)
 
 
 def test_a_slow_student_fills_the_queue_as_in_the_authors_loop(
@@ -385,13 +417,12 @@ def test_a_slow_student_fills_the_queue_as_in_the_authors_loop(
                 slow.mul_(0.9).add_(0.1 * fast)
     assert len(losses) == 6 and losses[0] == 0 and min(losses[1:]) > 0
     torch.testing.assert_close(seen.losses, losses, rtol=1e-10, atol=0)
-    queues = runner.model.memories
-    for name, expected in [
-        ('student_queue', student_queue),
-        ('teacher_queue', teacher_queue),
+    loss = runner.model.losses.compress
+    for queue, expected in [
+        (loss.student_queue, student_queue),
+        (loss.teacher_queue, teacher_queue),
     ]:
-        found = queues[name].ordered()
-        torch.testing.assert_close(found.double(), expected)
+        torch.testing.assert_close(queue.ordered().double(), expected)
     for ours, theirs in [(runner.model.student, student),
                          (runner.model.slow_student, key)]:  # fmt: skip
         state = theirs.state_dict()
@@ -427,16 +458,22 @@ def test_a_slow_student_draws_no_dropout_but_takes_the_batchs_statistics():
         ),
     )
     model = build(
-        dict(compress=dict(type='CompRessLoss')),
-        TWO,
+        dict(
+            compress=dict(
+                type='CompRessLoss', queue_size=20, rows_of='slow_student'
+            )
+        ),
         student=student,
         teacher=copy.deepcopy(student),
-        memory_encoder='slow_student',
+        slow_student=True,
     )
     model.train()
     batch = model.data_preprocessor(digits_batch(8))
-    first, second = (model._remembered([batch['inputs']]) for _ in range(2))
-    assert torch.equal(first[0].embedding, second[0].embedding)
+    first, second = (
+        model.read_targets([batch['inputs']], {})['slow_student'][0]
+        for _ in range(2)
+    )
+    assert torch.equal(first.embedding, second.embedding)
     assert model.slow_student.backbone.bn1.num_batches_tracked > 0
     assert model.student.backbone.bn1.num_batches_tracked == 0
     model.eval()
@@ -444,12 +481,83 @@ def test_a_slow_student_draws_no_dropout_but_takes_the_batchs_statistics():
     assert not any(p.requires_grad for p in model.slow_student.parameters())
 
 
-def test_bad_memory_encoders():
-    with pytest.raises(ValueError, match="slow_student.*got 'key'"):
-        build(COMPRESS, TWO, memory_encoder='key')
-    seed = dict(seed=dict(type='SEEDLoss', level='feature'))
+def test_a_slow_student_that_nothing_looks_at():
+    with pytest.raises(ValueError, match=r"\['seed'\] looks at it"):
+        build(
+            dict(seed=dict(type='SEEDLoss', level='feature', queue_size=20)),
+            teacher=tiny_classifier(depth=14),
+            slow_student=True,
+        )
+    with pytest.raises(ValueError, match="'slow_student', which the model"):
+        build(compress_losses(20, rows_of='slow_student'))
+
+
+# Configs and checkpoints of the first edition -----------------------------
+def test_memories_of_the_first_edition(warned):
+    """They size the queues of the losses that looked at them."""
+    first = dict(
+        dict(compress=dict(type='CompRessLoss', level='feature')),
+        seed=dict(type='SEEDLoss', level='feature'),
+    )
+    memories = {
+        name: dict(type='FeatureQueue', size=20) for name in (*TWO, 'queue')
+    }
+    memories['queue']['dtype'] = 'bfloat16'
     wide = dict(teacher=tiny_classifier(depth=14))
-    with pytest.raises(ValueError, match=r"\['seed'\] keeps any of the stu"):
-        build(seed, dict(queue=20), memory_encoder='slow_student', **wide)
-    with pytest.raises(ValueError, match='contrastive_encoder'):
-        build({}, {}, type='CoCoRD', memory_encoder='slow_student')
+    model = build(
+        first, memories=memories, memory_encoder='slow_student', **wide
+    )
+    for said in (
+        'write model.losses.seed.queue_size=20',
+        'write model.losses.compress.queue_size=20',
+        "write model.slow_student=True with rows_of='slow_student'",
+    ):
+        assert said in warned()
+    second = dict(
+        compress_losses(20, rows_of='slow_student'),
+        seed=dict(
+            type='SEEDLoss',
+            level='feature',
+            queue_size=20,
+            queue_dtype='bfloat16',
+        ),
+    )
+    other = build(second, slow_student=True, **wide)
+    found, expected = (
+        {name: (x.shape, x.dtype) for name, x in one.state_dict().items()}
+        for one in (model, other)
+    )
+    assert found == expected
+
+    state = other.state_dict()
+    moved = {
+        'losses.seed.queue.': 'memories.queue.',
+        'losses.compress.student_queue.': 'memories.student_queue.',
+        'losses.compress.teacher_queue.': 'memories.teacher_queue.',
+    }
+    for queue in other.modules():
+        if isinstance(queue, FeatureQueue):
+            queue.enqueue(torch.randn(8, queue.storage.shape[1]))
+    expected = copy.deepcopy(state)
+    for new, old in moved.items():
+        for key in [key for key in state if key.startswith(new)]:
+            state[old + key.removeprefix(new)] = state.pop(key)
+    model.load_state_dict(state)
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, expected[name]), name
+    assert len(model.losses.seed.queue) == 8
+
+
+def test_bad_memories_of_the_first_edition():
+    losses = compress_losses(20)
+    with pytest.raises(ValueError, match="slow_student.*got 'key'"):
+        build(losses, memory_encoder='key')
+    with pytest.raises(ValueError, match="'negatives'.*queue_size"):
+        build(losses, memories=dict(negatives=dict(size=20)))
+    seed = dict(seed=dict(type='SEEDLoss', level='feature', queue_size=20))
+    with pytest.raises(ValueError, match=r"\['seed'\] looks at it"):
+        build(
+            seed,
+            teacher=tiny_classifier(depth=14),
+            memory_encoder='slow_student',
+        )
