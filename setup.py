@@ -11,8 +11,8 @@ SHIPPED = ('configs', 'tools', 'model-index.yml')
 
 # torchvision is compiled against one torch, so both are bounded alike. Before
 # 2.10 a file could run code past torch's weights-only unpickler. The
-# onedl packages are bounded because the checkpoint policy in mmdistill.checkpoints
-# replaces a private function of mmengine.
+# onedl packages are bounded because the policy of mmdistill.checkpoints
+# replaces a private function of mmengine while it is in force.
 RUNTIME = [
     'onedl-mmengine>=0.10.12,<0.11',
     'onedl-mmcv>=2.3.6,<2.4',

@@ -294,8 +294,3 @@ def build_preprocessor(cfg: dict | nn.Module | None) -> nn.Module:
 def build_model(model: dict | nn.Module) -> nn.Module:
     """A network from its config; a built one is returned as it is."""
     return model if isinstance(model, nn.Module) else MODELS.build(model)
-
-
-def as_list(views: Tensor | Sequence[Tensor]) -> list[Tensor]:
-    """The views of a batch; a tensor is one view."""
-    return [views] if isinstance(views, Tensor) else list(views)

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from mmdistill.models.distillers.base_distiller import (
     TASK,
     BaseDistiller,
-    as_list,
 )
 from mmdistill.models.distillers.endpoint import Endpoint, LossInputs
 from mmdistill.models.distillers.logging_model import TOTAL
@@ -21,7 +20,7 @@ from mmdistill.models.distillers.preprocessor import (
     TargetsPreprocessor,
     ViewsPreprocessor,
 )
-from mmdistill.models.distillers.views import global_views, read_views
+from mmdistill.models.distillers.views import as_list, global_views, read_views
 from mmdistill.models.losses.distill_loss import DistillLoss, Phase
 from mmdistill.models.memories import FeatureQueue
 from mmdistill.models.parts import dropout_of_head

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from mmdistill.models.distillers.base_distiller import (
     TASK,
-    as_list,
     build_model,
 )
 from mmdistill.models.distillers.comparing import ComparingDistiller
@@ -21,6 +20,7 @@ from mmdistill.models.distillers.loss_builder import (
 )
 from mmdistill.models.distillers.peer_group import PeerGroup
 from mmdistill.models.distillers.target import Role, Target
+from mmdistill.models.distillers.views import as_list
 from mmdistill.registry import MODELS
 
 MODES = ('network', 'branch')
