@@ -33,7 +33,7 @@ def logged() -> Iterator[list[str]]:
 PIPELINE = [
     dict(type='LoadRGBImage'),
     dict(type='LoadInstances'),
-    dict(type='PackTransferInputs'),
+    dict(type='PackDenseInputs'),
 ]
 
 
@@ -43,7 +43,7 @@ def with_transforms(*transforms, load='LoadInstances'):
         dict(type='LoadRGBImage'),
         dict(type=load),
         dict(type='VisionTransforms', transforms=list(transforms)),
-        dict(type='PackTransferInputs'),
+        dict(type='PackDenseInputs'),
     ]
 
 

@@ -102,7 +102,7 @@ def merge_args(cfg, args):
             raise ValueError(
                 '--show and --show-dir need default_hooks.visualization='
                 "dict(type='VisualizationHook') in the config, or "
-                "dict(type='TransferVisualizationHook') for a detector or "
+                "dict(type='DenseVisualizationHook') for a detector or "
                 'segmentor'
             )
         drawing.update(
@@ -123,12 +123,12 @@ def use_tta(cfg):
     """Wrap the model and the test pipeline for test-time augmentation."""
     from mmengine.config import ConfigDict
 
-    from mmdistill.models.dense.fine_tuned_model import FineTunedModel
+    from mmdistill.models.dense.dense_model import DenseModel
     from mmdistill.registry import MODELS
 
     if 'tta_model' not in cfg:
         kind = MODELS.get(cfg.model.type)
-        if kind is not None and issubclass(kind, FineTunedModel):
+        if kind is not None and issubclass(kind, DenseModel):
             raise ValueError(
                 '--tta averages the class scores of whole images, which '
                 f'{cfg.model.type} does not give; test it without --tta, or '

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from pycocotools.coco import COCO
 
-from mmdistill.datasets.transfer import (
+from mmdistill.datasets.dense_dataset import (
     BoxCleaner,
     DetectionDataset,
     require_files,

@@ -13,10 +13,10 @@ from mmengine.fileio import exists, list_from_file
 from mmengine.logging import print_log
 from PIL import Image
 
-from mmdistill.datasets.transfer import (
+from mmdistill.datasets.dense_dataset import (
     BoxCleaner,
+    DenseDataset,
     DetectionDataset,
-    TransferDataset,
     require_files,
 )
 from mmdistill.registry import DATASETS
@@ -139,7 +139,7 @@ class VOCDetection(DetectionDataset):
 
 
 @DATASETS.register_module()
-class VOCSegmentation(TransferDataset):
+class VOCSegmentation(DenseDataset):
     """Semantic segmentation in VOC's layout.
 
     Papers: Everingham et al., The Pascal Visual Object Classes (VOC)

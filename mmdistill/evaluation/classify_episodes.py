@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from mmdistill.ops import prototype_scores
+from mmdistill.ops import class_mean_scores
 
 
 @torch.no_grad()
@@ -35,7 +35,7 @@ def classify_episodes(
     for chunk in episodes.split(chunk_size):
         support = features[chunk[:, :, :shot]]
         query = features[chunk[:, :, shot:]]
-        scores = prototype_scores(support, query.flatten(1, 2))
+        scores = class_mean_scores(support, query.flatten(1, 2))
         classes.append(scores.argmax(dim=2).view(query.shape[:3]))
     return torch.cat(classes)
 

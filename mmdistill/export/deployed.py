@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mmdistill.export.student_checkpoint import test_pipeline
 from mmdistill.export.students import ExportError, Student
-from mmdistill.models.dense.fine_tuned_model import FineTunedModel
+from mmdistill.models.dense.dense_model import DenseModel
 
 
 class Deployed(nn.Module):
@@ -37,7 +37,7 @@ class Deployed(nn.Module):
         bgr: bool = False,
     ) -> None:
         super().__init__()
-        if isinstance(model, FineTunedModel):
+        if isinstance(model, DenseModel):
             raise ExportError(
                 f'the file holds a {type(model).__name__}, which gives '
                 'neither logits nor a feature; export the student that its '

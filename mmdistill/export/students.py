@@ -21,7 +21,7 @@ from mmdistill.checkpoints.config_text import (
     require_harmless,
 )
 from mmdistill.export.student_checkpoint import student_checkpoint
-from mmdistill.models.dense.fine_tuned_model import FineTunedModel
+from mmdistill.models.dense.dense_model import DenseModel
 from mmdistill.models.distillers import BaseDistiller
 from mmdistill.models.pretrained import weights_of
 from mmdistill.registry import MODELS
@@ -171,5 +171,5 @@ def _knows_preprocessing(model: nn.Module, cfg: Config) -> bool:
         'data_preprocessor' in cfg.model
         or 'train_dataloader' in cfg
         or hasattr(model, 'student')
-        or isinstance(model, FineTunedModel)
+        or isinstance(model, DenseModel)
     )

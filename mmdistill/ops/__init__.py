@@ -1,6 +1,7 @@
 """Stateless functions shared by losses, memories, heads and metrics."""
 
 from mmdistill.ops.autograd import after_backward
+from mmdistill.ops.class_mean_scores import class_mean_scores
 from mmdistill.ops.distributed import (
     all_reduce_mean,
     all_reduce_sum,
@@ -12,7 +13,6 @@ from mmdistill.ops.gradient_reversal import reverse_gradient
 from mmdistill.ops.labeled import labeled_count, labeled_mean
 from mmdistill.ops.normalize import l2_normalize
 from mmdistill.ops.precision import full_precision
-from mmdistill.ops.prototype_scores import prototype_scores
 from mmdistill.ops.sinkhorn import sinkhorn
 from mmdistill.ops.spectral_norm import norm_bound, orthonormal
 
@@ -27,7 +27,7 @@ __all__ = [
     'labeled_mean',
     'norm_bound',
     'orthonormal',
-    'prototype_scores',
+    'class_mean_scores',
     'rank',
     'reverse_gradient',
     'sinkhorn',

@@ -18,7 +18,7 @@ from mmdistill.registry import DATASETS
 LOAD_MAP = [
     dict(type='LoadRGBImage'),
     dict(type='LoadSemanticMap'),
-    dict(type='PackTransferInputs'),
+    dict(type='PackDenseInputs'),
 ]
 
 

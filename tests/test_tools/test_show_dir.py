@@ -55,11 +55,11 @@ test_dataloader = dict(
 test_evaluator = {evaluator}
 test_cfg = dict()
 default_hooks = dict(
-    visualization=dict(type='TransferVisualizationHook', draw_gt={draw_gt}))
+    visualization=dict(type='DenseVisualizationHook', draw_gt={draw_gt}))
 """
 
 PIPELINE = """[dict(type='LoadRGBImage'), dict(type='{}'),
-        dict(type='PackTransferInputs')]"""
+        dict(type='PackDenseInputs')]"""
 DETECTION = f"""dict(
         type='CocoDetection', data_root='set', test_mode=True,
         ann_file='annotations/instances_val.json', with_masks=True,

@@ -67,7 +67,7 @@ def test_tta_is_for_classifiers(folder, main):
 
 def test_pictures_need_a_hook(folder, main):
     checkpoint = folder / 'work_dirs/transfer_digits/student/student.pth'
-    with pytest.raises(ValueError, match='TransferVisualizationHook'):
+    with pytest.raises(ValueError, match='DenseVisualizationHook'):
         main(
             'test', CONFIG, checkpoint, '--show-dir', 'found',
             '--cfg-options', 'default_hooks.visualization=None',

@@ -3,7 +3,7 @@
 pipeline = [
     dict(type='LoadRGBImage'),
     dict(type='LoadInstances'),
-    dict(type='PackTransferInputs'),
+    dict(type='PackDenseInputs'),
 ]
 images = dict(
     type='CocoDetection',

@@ -7,7 +7,7 @@ pipeline = [
         type='VisionTransforms',
         transforms=[dict(type='Resize', size=(128, 192))],
     ),
-    dict(type='PackTransferInputs'),
+    dict(type='PackDenseInputs'),
 ]
 images = dict(
     type='VOCSegmentation',

@@ -7,12 +7,12 @@ train_pipeline = [
         type='VisionTransforms',
         transforms=[dict(type='RandomHorizontalFlip', p=0.5)],
     ),
-    dict(type='PackTransferInputs'),
+    dict(type='PackDenseInputs'),
 ]
 test_pipeline = [
     dict(type='LoadRGBImage'),
     dict(type='LoadInstances'),
-    dict(type='PackTransferInputs'),
+    dict(type='PackDenseInputs'),
 ]
 # 16 images a step on one GPU; with W processes divide by W.
 train_dataloader = dict(

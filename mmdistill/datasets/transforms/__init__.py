@@ -12,7 +12,7 @@ from mmdistill.datasets.transforms.teacher_view import (
     TeacherView,
 )
 from mmdistill.datasets.transforms.vision import (
-    PackTransferInputs,
+    PackDenseInputs,
     VisionTransforms,
 )
 
@@ -22,7 +22,7 @@ __all__ = [
     'LoadSemanticMap',
     'MultiCrop',
     'PackPairInputs',
-    'PackTransferInputs',
+    'PackDenseInputs',
     'SharedTransforms',
     'TeacherView',
     'VisionTransforms',

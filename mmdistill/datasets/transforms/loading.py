@@ -42,7 +42,7 @@ class LoadRGBImage(BaseTransform):
         ValueError: if its size is not the annotated one.
     Config:
         pipeline=[dict(type='LoadRGBImage'), dict(type='LoadInstances'),
-                  dict(type='PackTransferInputs')]
+                  dict(type='PackDenseInputs')]
     """
 
     def transform(self, results: dict) -> dict:

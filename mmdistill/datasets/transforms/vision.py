@@ -49,7 +49,7 @@ class VisionTransforms(BaseTransform):
                 dict(type='RandomCrop', size=512, pad_if_needed=True,
                      fill=dict(Mask=255, others=0)),
                 dict(type='RandomHorizontalFlip', p=0.5)]),
-            dict(type='PackTransferInputs')]
+            dict(type='PackDenseInputs')]
     """
 
     def __init__(self, transforms: Sequence[dict]) -> None:
@@ -102,8 +102,9 @@ def _value(value: Any) -> Any:
     return {_TYPES.get(key, key): item for key, item in value.items()}
 
 
-@TRANSFORMS.register_module()
-class PackTransferInputs(BaseTransform):
+# The second is its name of the first edition.
+@TRANSFORMS.register_module(name=['PackDenseInputs', 'PackTransferInputs'])
+class PackDenseInputs(BaseTransform):
     """Pack a sample for a detector or a segmentor.
 
     It returns ``inputs``, (3, H, W) uint8, and ``data_samples``: an element

@@ -6,6 +6,9 @@ from mmdistill.engine.hooks.attribute_schedule_hook import (
 from mmdistill.engine.hooks.checkpoint_hook import CheckpointHook
 from mmdistill.engine.hooks.class_names_hook import ClassNamesHook
 from mmdistill.engine.hooks.collapse_hook import CollapseMonitorHook
+from mmdistill.engine.hooks.dense_visualization_hook import (
+    DenseVisualizationHook,
+)
 from mmdistill.engine.hooks.export_student_hook import ExportStudentHook
 from mmdistill.engine.hooks.finite_loss_hook import FiniteLossHook
 from mmdistill.engine.hooks.freeze_hook import FreezeHook
@@ -16,9 +19,6 @@ from mmdistill.engine.hooks.resume_state_hook import ResumeStateHook
 from mmdistill.engine.hooks.resumed_settings_hook import ResumedSettingsHook
 from mmdistill.engine.hooks.strict_load_hook import StrictLoadHook
 from mmdistill.engine.hooks.teacher_check_hook import TeacherCheckHook
-from mmdistill.engine.hooks.transfer_visualization_hook import (
-    TransferVisualizationHook,
-)
 from mmdistill.engine.knn import KNNHook
 
 __all__ = [
@@ -37,5 +37,5 @@ __all__ = [
     'ResumedSettingsHook',
     'StrictLoadHook',
     'TeacherCheckHook',
-    'TransferVisualizationHook',
+    'DenseVisualizationHook',
 ]

@@ -15,6 +15,7 @@ from mmdistill.models.dense.c4 import (
     stage_names,
     stages_after_c4,
 )
+from mmdistill.models.dense.dense_model import DenseModel
 from mmdistill.models.dense.detection_settings import (
     ANCHOR_SIZES,
     ROI_NUMBERS,
@@ -22,7 +23,6 @@ from mmdistill.models.dense.detection_settings import (
     anchor_generator,
     completed,
 )
-from mmdistill.models.dense.fine_tuned_model import FineTunedModel
 from mmdistill.models.dense.targets import detection_targets
 from mmdistill.models.probing import DRY_RUN_SIZE
 from mmdistill.ops import full_precision
@@ -30,7 +30,7 @@ from mmdistill.registry import MODELS
 
 
 @MODELS.register_module()
-class FasterRCNN(FineTunedModel):
+class FasterRCNN(DenseModel):
     """torchvision's Faster R-CNN on any convolutional backbone.
 
     torchvision's transform resizes, normalizes and pads the images on the
@@ -58,7 +58,7 @@ class FasterRCNN(FineTunedModel):
             'fpn' has one level per map of the backbone plus a max-pooled one,
             'c4' has a single level. None for torchvision's sizes.
         aspect_ratios: height over width of the anchors.
-        norm: 'frozen', 'tuned' or 'sync', see `FineTunedModel`.
+        norm: 'frozen', 'tuned' or 'sync', see `DenseModel`.
         min_size: length of the shorter side; from several, training draws one
             per image and testing takes the last.
         max_size: largest length of the longer side.
@@ -67,7 +67,7 @@ class FasterRCNN(FineTunedModel):
             torchvision's FasterRCNN, such as ``rpn_batch_size_per_image``.
         roi: settings of the heads by their names there, such as
             ``box_detections_per_img``.
-        data_preprocessor, init_cfg: as in `FineTunedModel`.
+        data_preprocessor, init_cfg: as in `DenseModel`.
     Shape:
         inputs: a list of (3, H, W) in [0, 1], of any sizes. Mode 'loss'
         returns torchvision's losses by name; mode 'predict' the samples with

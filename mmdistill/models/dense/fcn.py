@@ -9,7 +9,7 @@ from mmengine.structures import BaseDataElement, PixelData
 from torch import Tensor
 from torchvision.models.segmentation.fcn import FCNHead
 
-from mmdistill.models.dense.fine_tuned_model import FineTunedModel
+from mmdistill.models.dense.dense_model import DenseModel
 from mmdistill.ops import full_precision
 from mmdistill.registry import MODELS
 
@@ -18,7 +18,7 @@ VOID = 255
 
 
 @MODELS.register_module()
-class FCN(FineTunedModel):
+class FCN(DenseModel):
     """A fully convolutional network: torchvision's head on any backbone.
 
     Dilation is an option of the backbone. MMPretrain's ResNet dilates all
@@ -35,9 +35,9 @@ class FCN(FineTunedModel):
             the labels have it; label 255 is ignored.
         auxiliary_weight: weight of the auxiliary loss; 0 for no auxiliary
             head.
-        norm: 'frozen', 'tuned' or 'sync', see `FineTunedModel`.
+        norm: 'frozen', 'tuned' or 'sync', see `DenseModel`.
         mean, std: per channel of the pixels, from 0 to 255.
-        data_preprocessor, init_cfg: as in `FineTunedModel`.
+        data_preprocessor, init_cfg: as in `DenseModel`.
     Shape:
         inputs: a list of (3, H, W) in [0, 1], of one size in training. Mode
         'loss' returns ``loss_seg`` and, with an auxiliary head, ``loss_aux``,

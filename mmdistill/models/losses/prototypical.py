@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmdistill.ops import full_precision, prototype_scores
+from mmdistill.ops import class_mean_scores, full_precision
 from mmdistill.registry import MODELS
 
 
@@ -59,7 +59,7 @@ class PrototypicalLoss(nn.Module):
             self._check(label, way)
             self._checked = True
         support, query = feature.tensor_split([way * self.shot])
-        scores = prototype_scores(
+        scores = class_mean_scores(
             support.unflatten(0, (way, self.shot)), query
         )
         target = torch.arange(way, device=feature.device)

@@ -343,7 +343,7 @@ def test_norms(norm, neck):
 @FORMS
 def test_sync_with_several_processes_on_gpus(neck, monkeypatch):
     """What is built; the layers themselves run on GPUs only."""
-    import mmdistill.models.dense.fine_tuned_model as fine_tuned_model
+    import mmdistill.models.dense.dense_model as fine_tuned_model
 
     monkeypatch.setattr(fine_tuned_model, 'world_size', lambda: 2)
     model = build(neck=neck, norm='sync')

@@ -198,7 +198,7 @@ def test_norms(norm, monkeypatch):
     backbone = {k for k in moved if k.startswith('backbone.')}
     assert bool(backbone) == (norm != 'frozen')
     assert any(k.startswith('head.') for k in moved)
-    import mmdistill.models.dense.fine_tuned_model as fine_tuned_model
+    import mmdistill.models.dense.dense_model as fine_tuned_model
 
     monkeypatch.setattr(fine_tuned_model, 'world_size', lambda: 2)
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)

@@ -7,7 +7,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmdistill.models import PrototypicalLoss
-from mmdistill.ops import prototype_scores
+from mmdistill.ops import class_mean_scores
 
 WAY, SHOT, QUERY, DIM = 4, 3, 2, 6
 
@@ -66,7 +66,7 @@ def test_scores_are_distances():
     # far from the origin, where float32 has few digits left
     support = 300 + torch.rand(7, WAY, SHOT, DIM, generator=generator)
     query = 300 + torch.rand(7, 5, DIM, generator=generator)
-    scores = prototype_scores(support, query)
+    scores = class_mean_scores(support, query)
     exact = torch.cdist(query.double(), support.double().mean(dim=2))
     torch.testing.assert_close(
         scores.double(), -exact.square(), rtol=1e-4, atol=1e-5

@@ -16,7 +16,7 @@ from mmdistill.registry import MODELS
 NORMS = ('frozen', 'tuned', 'sync')
 
 
-class FineTunedModel(BaseModel):
+class DenseModel(BaseModel):
     """A trained backbone at work on another task than it was trained for.
 
     Args:
@@ -110,7 +110,7 @@ class FineTunedModel(BaseModel):
             nn.SyncBatchNorm.convert_sync_batchnorm(self)
         self.train(self.training)
 
-    def train(self, mode: bool = True) -> FineTunedModel:
+    def train(self, mode: bool = True) -> DenseModel:
         """Put the model into a mode; frozen batch norms stay in eval mode."""
         super().train(mode)
         for norm in self._frozen_norms():

@@ -39,7 +39,7 @@ def runner(classes=CLASSES):
 
 def draw(samples, classes=CLASSES, stage='test', **kwargs):
     hook = HOOKS.build(
-        dict(type='TransferVisualizationHook', enable=True) | kwargs
+        dict(type='DenseVisualizationHook', enable=True) | kwargs
     )
     used = runner(classes)
     batch = dict(inputs=[IMAGE] * len(samples), data_samples=samples)

@@ -15,8 +15,11 @@ from mmdistill.registry import HOOKS
 from mmdistill.utils.palette import class_colours
 
 
-@HOOKS.register_module()
-class TransferVisualizationHook(Hook):
+# The second is its name of the first edition.
+@HOOKS.register_module(
+    name=['DenseVisualizationHook', 'TransferVisualizationHook']
+)
+class DenseVisualizationHook(Hook):
     """Draws boxes, masks or maps of classes on the images of a test.
 
     ``tools/test.py --show-dir`` and ``--show`` switch it on. Pictures are
@@ -34,7 +37,7 @@ class TransferVisualizationHook(Hook):
         wait_time: seconds that a window stays.
     Config:
         default_hooks=dict(
-            visualization=dict(type='TransferVisualizationHook'))
+            visualization=dict(type='DenseVisualizationHook'))
     """
 
     def __init__(

@@ -6,7 +6,7 @@ from mmdistill.ops.precision import full_precision
 
 
 @full_precision
-def prototype_scores(support: Tensor, query: Tensor) -> Tensor:
+def class_mean_scores(support: Tensor, query: Tensor) -> Tensor:
     """Negative squared Euclidean distances of queries to class means.
 
     The softmax of these scores is a query's class probability.
@@ -18,11 +18,11 @@ def prototype_scores(support: Tensor, query: Tensor) -> Tensor:
         support: (..., way, shot, D), query: (..., Q, D) float; returns
         (..., Q, way).
     """
-    prototype = support.mean(dim=-2)
+    class_mean = support.mean(dim=-2)
     # Distances do not depend on the origin. Centering keeps the products
     # small, which limits cancellation.
-    origin = prototype.mean(dim=-2, keepdim=True)
-    prototype, query = prototype - origin, query - origin
+    origin = class_mean.mean(dim=-2, keepdim=True)
+    class_mean, query = class_mean - origin, query - origin
     squared = query.square().sum(dim=-1, keepdim=True)
-    squared = squared + prototype.square().sum(dim=-1).unsqueeze(-2)
-    return 2 * query @ prototype.mT - squared
+    squared = squared + class_mean.square().sum(dim=-1).unsqueeze(-2)
+    return 2 * query @ class_mean.mT - squared

@@ -18,7 +18,7 @@ from mmdistill.datasets.transforms.loading import UnreadableFile
 from mmdistill.utils.text import shown
 
 
-class TransferDataset(BaseDataset):
+class DenseDataset(BaseDataset):
     """Base of detection and segmentation sets, which handles corrupt files.
 
     With ``corrupt='fail'`` a file that cannot be decoded ends the run with an
@@ -120,13 +120,13 @@ class TransferDataset(BaseDataset):
         ]
 
 
-class DetectionDataset(TransferDataset):
+class DetectionDataset(DenseDataset):
     """Images with boxes.
 
     Args:
         keep_empty: keep images without a box in training. Tests keep them
             always.
-        ann_file, data_root, corrupt, ...: as in `TransferDataset`.
+        ann_file, data_root, corrupt, ...: as in `DenseDataset`.
     """
 
     def __init__(self, *args: Any, keep_empty: bool = False, **kwargs: Any):
