@@ -179,6 +179,7 @@ def config(name, work_dir, epochs, folder=HERE, **kwargs):
     if name in TEACHER_OF:
         teacher = f'teacher_{TEACHER_OF[name]}.pth'
         cfg.model.teacher_ckpt = f'{folder}/{teacher}'
+    cfg.optim_wrapper.optimizer.lr = 0.5
     loader = cfg.train_dataloader
     loader.batch_size = 8
     loader.dataset.indices = 16

@@ -438,11 +438,12 @@ def test_cocord_runs_on_whole_batches(tmp_path):
     model = runner.model
     assert len(model.losses.contrastive.queue) == 20
     assert all(p.isfinite().all() for p in model.state_dict().values())
-    # 96 images, two views of each; 100 images in two batches of validation
+    # two views of 96 images, and of the 32 that fill the queue beforehand;
+    # 100 images in two batches of validation
     trained = [images for training, images in seen if training]
     tested = [images for training, images in seen if not training]
     assert [len(images) for images in trained] == 6 * [64]
-    assert [len(images) for images in tested] == 4 * [50]
+    assert [len(images) for images in tested] == [64] + 4 * [50]
     first, second = torch.cat([x.view(2, 32, -1) for x in trained], 1)
     equal = (first == second).all(1).sum()
     assert 0 < equal < 40  # once in 18, of 192

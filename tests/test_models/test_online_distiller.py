@@ -394,7 +394,7 @@ def test_a_teacher_teaches_the_leader_alone():
 
 
 def test_without_a_teacher_there_is_no_fingerprint():
-    assert build().checkpoint_meta() == dict(teacher_sha256=None)
+    assert build().targets.meta() == {}
 
 
 # Validation -----------------------------------------------------------------

@@ -13,7 +13,7 @@ from mmdistill.checkpoints import CheckpointError, load_file
 from mmdistill.datasets import Digits
 from mmdistill.engine.runner import DistillRunner
 from mmdistill.models import RepresentationReader, SelfSupervisedEncoder
-from mmdistill.models.distillers.target import load_target
+from mmdistill.models.distillers.teacher_file import load_teacher
 from mmdistill.models.encoders import ENCODER_ZOO
 from mmdistill.registry import DATASETS, MODELS
 from mmdistill.structures import BatchedSamples
@@ -473,7 +473,7 @@ def test_file_without_prototypes_says_so(tmp_path, weight_norm):
         match=r'(?s)missing: prototypes.weight \(20, 6\).*has no prototypes'
         r".*model\.teacher_prototypes='new'",
     ):
-        load_target(MODELS.build(teacher), path)
+        load_teacher(MODELS.build(teacher), path)
 
 
 @pytest.mark.parametrize(
@@ -484,14 +484,14 @@ def test_file_without_prototypes_says_so(tmp_path, weight_norm):
 def test_other_misfits_say_something_else(tmp_path, cfg):
     path = saved(tmp_path, cfg)
     with pytest.raises(CheckpointError, match='must be converted') as error:
-        load_target(MODELS.build(TEACHER), path)
+        load_teacher(MODELS.build(TEACHER), path)
     assert 'teacher_prototypes' not in str(error.value)
 
 
 def test_prototypes_are_left_out_where_none_are_wanted(tmp_path):
     path = saved(tmp_path, TEACHER)
     teacher = MODELS.build(dict(TEACHER, prototypes=None))
-    load_target(teacher, path)
+    load_teacher(teacher, path)
     file = load_file(path)
     for key, value in teacher.state_dict().items():
         assert torch.equal(value, file[key])

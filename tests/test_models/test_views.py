@@ -62,7 +62,7 @@ class LocalToGlobalDistiller(OfflineDistiller):
         super().__init__(losses={}, **kwargs)
 
     def loss(self, inputs, data_samples=None):
-        student = read_views(self._read_student, inputs)
+        student = read_views(self.student_reader, inputs)
         seen = inputs[: global_views(inputs)]
         teacher = read_views(self.targets['teacher'].reader, seen)
         assert [len(teacher), len(student)] == [2, 5]
