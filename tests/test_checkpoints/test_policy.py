@@ -38,7 +38,7 @@ from mmdistill.checkpoints import (
     unpickling,
 )
 from mmdistill.engine.runner import DistillRunner
-from mmdistill.models.distillers.target import load_target
+from mmdistill.models.distillers.teacher_file import load_teacher
 
 torch.set_num_threads(1)
 
@@ -437,9 +437,9 @@ def test_runner_refuses_what_we_refuse(tmp_path, sentinel):
         runner.train()
     # A teacher is loaded before there is a runner.
     with pytest.raises(CheckpointError, match='is refused'):
-        load_target(runner.model, None)
+        load_teacher(runner.model, None)
     with pytest.raises(CheckpointError, match='is refused'):
-        load_target(runner.model, path)
+        load_teacher(runner.model, path)
 
 
 def test_resume_executes_no_config(resume_file, sentinel):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mmdistill.models.distillers import OfflineDistiller
 from mmdistill.models.losses import DistillLoss, PeerLoss, Phase, Shapes
-from mmdistill.models.losses.base import as_distill_loss
+from mmdistill.models.losses.distill_loss import as_distill_loss
 from mmdistill.models.memories import FeatureQueue, InstanceBank
 
 

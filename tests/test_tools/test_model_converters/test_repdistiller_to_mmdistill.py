@@ -16,7 +16,7 @@ from mmdistill.checkpoints import (
     trust_checkpoints,
 )
 from mmdistill.models.backbones import cifar_classifier
-from mmdistill.models.distillers.target import load_target
+from mmdistill.models.distillers.teacher_file import load_teacher
 from mmdistill.registry import MODELS
 
 FAMILIES = (
@@ -88,7 +88,7 @@ def test_there_and_back(name, convert, published, tmp_path):
     torch.testing.assert_close(logits_of(ours, image), expected)
 
     teacher = MODELS.build(cifar_classifier(name)).eval()
-    load_target(teacher, str(ours))
+    load_teacher(teacher, str(ours))
     with torch.no_grad():
         torch.testing.assert_close(teacher(image, mode='tensor'), expected)
 
