@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import io
 import os
@@ -19,6 +20,7 @@ import mmengine.runner.checkpoint as mmengine_checkpoint
 import numpy as np
 import pytest
 import torch
+from helpers import distiller, tiny_classifier, tiny_encoder
 from mmengine.evaluator import BaseMetric
 from mmengine.fileio import LocalBackend
 from mmengine.logging import HistoryBuffer
@@ -39,6 +41,7 @@ from mmdistill.checkpoints import (
 )
 from mmdistill.engine.runner import DistillRunner
 from mmdistill.models.distillers.teacher_file import load_teacher
+from mmdistill.registry import MODELS
 
 torch.set_num_threads(1)
 
@@ -440,6 +443,38 @@ def test_runner_refuses_what_we_refuse(tmp_path, sentinel):
         load_teacher(runner.model, None)
     with pytest.raises(CheckpointError, match='is refused'):
         load_teacher(runner.model, path)
+
+
+@pytest.mark.parametrize(
+    'model',
+    [
+        distiller(
+            'OfflineDistiller',
+            teacher=tiny_classifier(),
+            losses=dict(kd=dict(type='KDLoss')),
+        ),
+        tiny_encoder(),
+        {**tiny_classifier(), 'type': 'TransferClassifier'},
+        dict(
+            type='FCN',
+            num_classes=2,
+            backbone=dict(type='ResNet', depth=18, num_stages=4),
+        ),
+    ],
+    ids=lambda model: model['type'],
+)
+def test_weights_of_a_model_without_a_runner(model, tmp_path, sentinel):
+    # As MMEngine's initialization reads them, which ours replaces by name in
+    # our scope alone.
+    path = str(tmp_path / 'x.pth')
+    torch.save(dict(state_dict={}, meta=via_getattr(sentinel)), path)
+    model = MODELS.build(copy.deepcopy(model))
+    network = getattr(model, 'student', model)
+    network.backbone.init_cfg = dict(
+        type='mmengine.Pretrained', checkpoint=path
+    )
+    with pytest.raises(CheckpointError, match='is refused'):
+        model.init_weights()
 
 
 def test_resume_executes_no_config(resume_file, sentinel):

@@ -8,7 +8,7 @@ from mmengine.logging import print_log
 from mmpretrain.models import ImageClassifier
 from torch import nn
 
-from mmdistill.checkpoints import load_strictly
+from mmdistill.checkpoints import load_strictly, loading_policy
 from mmdistill.models.pretrained import (
     read_weights,
     weights_of,
@@ -64,7 +64,8 @@ class TransferClassifier(ImageClassifier):
     def init_weights(self) -> None:
         """Initialize the head from scratch and load the backbone."""
         again = self.is_init
-        super().init_weights()
+        with loading_policy():
+            super().init_weights()
         if again:
             return
         if self.checkpoint is None:

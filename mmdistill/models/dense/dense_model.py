@@ -9,6 +9,7 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mmdistill.checkpoints import loading_policy
 from mmdistill.models.probing import DRY_RUN_SIZE, dry_run
 from mmdistill.ops import world_size
 from mmdistill.registry import MODELS
@@ -61,6 +62,11 @@ class DenseModel(BaseModel):
         self.backbone = MODELS.build(backbone)
         self.num_classes = num_classes
         self.norm = norm
+
+    def init_weights(self) -> None:
+        """Initialize it; files are read by our policy."""
+        with loading_policy():
+            super().init_weights()
 
     def forward(
         self,

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmdistill.checkpoints import load_strictly
+from mmdistill.checkpoints import load_strictly, loading_policy
 from mmdistill.models.distillers.first_edition import rename_keys
 from mmdistill.models.distillers.logging_model import LoggingModel
 from mmdistill.models.distillers.preprocessor import target_images
@@ -136,8 +136,9 @@ class BaseDistiller(LoggingModel):
             FileNotFoundError, CheckpointError: if a target's file is missing
                 or does not fit.
         """
-        self.targets.prepare()
-        super().init_weights()
+        with loading_policy():
+            self.targets.prepare()
+            super().init_weights()
 
     def loss_names(self) -> set[str]:
         """Names of what `loss` returns to be trained on."""

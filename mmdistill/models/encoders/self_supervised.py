@@ -7,6 +7,7 @@ from mmpretrain.models.utils import to_2tuple
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
+from mmdistill.checkpoints import loading_policy
 from mmdistill.models.probing import DRY_RUN_SIZE, dry_run
 from mmdistill.models.representation import (
     Representation,
@@ -68,6 +69,11 @@ class SelfSupervisedEncoder(BaseModel):
         self.head = self.prototypes = None
         self.head = self._build_next('head', head)
         self.prototypes = self._build_next('prototypes', prototypes)
+
+    def init_weights(self) -> None:
+        """Initialize it; files are read by our policy."""
+        with loading_policy():
+            super().init_weights()
 
     def _build_next(
         self, name: str, cfg: dict | nn.Module | None
