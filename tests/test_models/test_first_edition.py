@@ -16,6 +16,7 @@ from mmdistill.engine.hooks import (
     ResumeStateHook,
 )
 from mmdistill.engine.runner import DistillRunner
+from mmdistill.models.distillers import OfflineDistiller
 from mmdistill.models.distillers.first_edition import (
     rename_keys,
     reorder_optimizer,
@@ -294,6 +295,24 @@ def test_weights_load(name):
     if name == 'dino':
         center = state['losses.dino.center']
         assert torch.equal(model.losses.dino.center.value, center[0])
+
+
+def test_a_scheme_of_ones_own_keeps_its_names():
+    class Own(OfflineDistiller):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.predictor = nn.Linear(3, 3)
+            self.memories = nn.ModuleDict(dict(first=nn.Linear(2, 2)))
+
+    cfg = dict(
+        student=tiny_classifier(),
+        teacher=tiny_classifier(),
+        losses=dict(kd=dict(type='KDLoss')),
+        input_size=(1, 8, 8),
+    )
+    before, after = Own(**copy.deepcopy(cfg)), Own(**cfg)
+    after.load_state_dict(before.state_dict())  # none missing, none left
+    assert torch.equal(after.predictor.weight, before.predictor.weight)
 
 
 def test_an_order_that_settings_of_parameters_depend_on():

@@ -174,8 +174,12 @@ def rename_keys(model: nn.Module, state: dict, prefix: str) -> None:
         for (kind, old), new in _OWNED.items():
             if type(loss).__name__ == kind:
                 moved.setdefault(f'memories.{old}.', f'losses.{name}.{new}.')
+    # A scheme of one's own may have a part of such a name.
+    present = {f'{prefix}{key}' for key in model.state_dict()}
     for old, new in moved.items():
         for key in [k for k in state if k.startswith(prefix + old)]:
+            if key in present:
+                continue
             state[prefix + new + key[len(prefix + old) :]] = state.pop(key)
     for path, module in model.named_modules():
         key = f'{prefix}{path}'
