@@ -10,6 +10,7 @@ from helpers import (
     losses_of,
     run_distributed,
     tiny_classifier,
+    tiny_encoder,
 )
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from torch import nn
@@ -586,3 +587,24 @@ def test_refuses_an_incomplete_student(exported, damage):
     for load in (model.load_state_dict, lambda s: load_state_dict(model, s)):
         with pytest.raises(CheckpointError, match='layer2.0.conv1.weight'):
             load(dict(state))
+
+
+def test_teachers_share_one_copy_of_the_students_prototypes():
+    prototypes = dict(type='PrototypeHead', num_prototypes=5)
+    model = build(
+        dict(
+            a=dict(type='KDLoss', target='a'),
+            b=dict(type='KDLoss', target='b'),
+        ),
+        student=tiny_encoder(prototypes=prototypes),
+        teacher=None,
+        teachers=dict(
+            a=dict(model=tiny_encoder(prototypes=prototypes)),
+            b=dict(model=tiny_encoder(depth=14)),
+        ),
+        teacher_prototypes='new',
+        task_weight=0.0,
+    )
+    assert model.momentum_copies == ('teacher_prototypes',)
+    for target in model.targets.values():
+        assert target.reader.prototypes is model.teacher_prototypes

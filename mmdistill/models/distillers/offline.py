@@ -194,12 +194,13 @@ class OfflineDistiller(ComparingDistiller):
                 f"of width {width}; give model.student.head the teacher's "
                 'out_dim'
             )
-        copied = copy.deepcopy(prototypes).requires_grad_(False)
-        # Initialized as the slow student is, by the hook.
-        copied._is_init = True
-        self.teacher_prototypes = copied
-        self.momentum_copies = (*self.momentum_copies, 'teacher_prototypes')
-        teacher.reader.prototypes = copied
+        if 'teacher_prototypes' not in self.momentum_copies:
+            copied = copy.deepcopy(prototypes).requires_grad_(False)
+            # Initialized as the slow student is, by the hook.
+            copied._is_init = True
+            self.teacher_prototypes = copied
+            self.momentum_copies += ('teacher_prototypes',)
+        teacher.reader.prototypes = self.teacher_prototypes
 
     def train(self, mode: bool = True) -> nn.Module:
         """Training mode; of a slow student only the batch norms are in it."""
