@@ -165,6 +165,30 @@ def test_with_kd(symmetric):
     torch.testing.assert_close(got['task'], expected)
 
 
+@pytest.mark.parametrize('symmetric', [True, False])
+@pytest.mark.parametrize('target', ['slow_student', 'other'])
+@pytest.mark.parametrize('prediction', ['slow_student', None])
+def test_other_levels_compare_one_image_with_any_target(
+    symmetric, target, prediction
+):
+    """Equal networks agree on one image, and on no other."""
+    model = build(
+        losses=losses(
+            prediction=prediction,
+            same=dict(type='RKDLoss', level='feature', target=target),
+            kd=dict(type='KDLoss', target=target),
+        ),
+        symmetric=symmetric,
+        teachers=dict(other=dict(model=tiny_classifier())),
+    )
+    weights = model.student.state_dict()
+    model.targets[target].model.load_state_dict(weights)
+    result = losses_of(model.eval(), two_views())
+    assert abs(result['kd']) < 1e-6
+    assert abs(result['same']) < 1e-6
+    assert result['contrastive'].isfinite()
+
+
 def test_no_loss_may_have_the_tasks_name():
     with pytest.raises(ValueError, match="'task'.*rename"):
         build(losses=losses(task=dict(type='KDLoss')))

@@ -94,10 +94,11 @@ class CoCoRD(OfflineDistiller):
         }
         if self.symmetric:
             self._num_views.update(dict.fromkeys(predicted, 2))
-        if self._on_one_view:
-            least = 1 if self.symmetric else 2
-            count = max(self._num_views.get('teacher', 0), least)
-            self._num_views['teacher'] = count
+        least = 1 if self.symmetric else 2
+        for name in self._on_one_view:
+            for target in self._inputs[name].models:
+                count = self._num_views.get(target, 0)
+                self._num_views[target] = max(count, least)
 
     def _build_losses(
         self, losses: Mapping[str, Any], input_size: Sequence[int]
@@ -139,10 +140,10 @@ class CoCoRD(OfflineDistiller):
             losses[TASK] = self.task_weight * task
         for name in self._across:
             losses[name] = self.compare(name, student, seen, fields)
+        # A target's first view is the student's second.
+        same = 0 if self.symmetric else -1
+        on_one = {name: [views[same]] for name, views in seen.items()}
         for name in self._on_one_view:
-            # The teacher's first view is the student's second.
-            same = seen['teacher'][0 if self.symmetric else -1]
-            on_one = {**seen, 'teacher': [same]}
             losses[name] = self.compare(name, student[-1:], on_one, fields)
         return losses
 

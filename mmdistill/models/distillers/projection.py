@@ -20,9 +20,16 @@ from mmdistill.registry import MODELS
 
 
 class HeadedReader(RepresentationReader):
-    """Reads a model, with what a head makes of its feature as embedding."""
+    """Reads a model, with what a head makes of its feature as embedding.
 
-    def __init__(self, model: nn.Module, name: str, head: nn.Module) -> None:
+    Args:
+        model, name: as of `RepresentationReader`.
+        head: takes the feature; None leaves the embedding as it is.
+    """
+
+    def __init__(
+        self, model: nn.Module, name: str, head: nn.Module | None = None
+    ) -> None:
         super().__init__(model, name)
         self.head = head
 
@@ -37,10 +44,12 @@ class HeadedReader(RepresentationReader):
         return [self._embedded(view) for view in seen.split(len(views[0]))]
 
     def dry_run(self, *args: Any) -> tuple[Representation, dict]:
-        with evaluating(self.head):
+        with evaluating(self.head or nn.Identity()):
             return super().dry_run(*args)
 
     def _embedded(self, seen: Representation) -> Representation:
+        if self.head is None:
+            return seen
         return replace(seen, embedding=self.head(seen.feature))
 
 
@@ -53,7 +62,7 @@ def add_heads(
 
     Those of teacher and slow student are copies of the student's for a
     `MomentumUpdateHook` to move: ``student_head``, ``teacher_head`` and
-    ``slow_head``.
+    ``slow_head``. Further teachers stay without.
 
     Args:
         distiller: with the targets 'teacher' and 'slow_student'.
@@ -77,11 +86,13 @@ def add_heads(
         distiller.teacher_head = MODELS.build({'in_dim': widths[1], **head})
     distiller.slow_head = copy.deepcopy(own)
     distiller.student_reader = HeadedReader(student.model, student.name, own)
-    for name, copied in (
-        ('teacher', distiller.teacher_head),
-        ('slow_student', distiller.slow_head),
-    ):
+    copies = dict(
+        teacher=distiller.teacher_head, slow_student=distiller.slow_head
+    )
+    for copied in copies.values():
         copied.requires_grad_(False)
-        target = distiller.targets[name]
-        target.reader = HeadedReader(target.model, target.setting, copied)
+    for name, target in distiller.targets.items():
+        target.reader = HeadedReader(
+            target.model, target.setting, copies.get(name)
+        )
     return () if widths[0] == widths[1] else ('teacher_head',)
