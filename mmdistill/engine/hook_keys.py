@@ -123,8 +123,11 @@ def _modern(
     custom_hooks: Sequence[Hook | dict | str],
     method_hooks: Mapping[str, dict] | None,
 ) -> tuple[dict[str, Any], list[Hook | dict]]:
-    """Move what belongs into ``default_hooks`` there."""
-    of_user = []
+    """Move what belongs into ``default_hooks`` there.
+
+    A key holds one hook: a second one of a type is the user's own.
+    """
+    of_user, moved = [], set()
     for hook in custom_hooks:
         if isinstance(hook, str):  # [*_base_.method_hooks] of a dict
             key = hook
@@ -136,10 +139,11 @@ def _modern(
             hook = method_hooks[key]
         else:
             key = _key_of(hook)
-        if key is None:
+        if key is None or key in moved:
             of_user.append(hook)
             continue
         given[key] = hook
+        moved.add(key)
         print_log(
             f'{_name(hook["type"])} stands in custom_hooks, which is for '
             f'hooks of your own: write default_hooks=dict({key}=dict(...)), '

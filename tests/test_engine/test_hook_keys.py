@@ -84,3 +84,13 @@ def test_hooks_that_are_built_are_taken_as_they_are():
     hook = EMAHook()
     hooks, of_user = by_key(dict(ema=hook), [hook])
     assert hooks['ema'] is hook and of_user == [hook]
+
+
+def test_a_second_hook_of_a_type_stays_the_users():
+    first, second = (dict(type='FreezeHook', interval=i) for i in (1, 5))
+    often, seldom = (
+        dict(type='CollapseMonitorHook', interval=i) for i in (1, 5)
+    )
+    hooks, of_user = by_key(None, [first, often, second, seldom])
+    assert hooks['collapse_monitor'] == often
+    assert of_user == [first, second, seldom]
