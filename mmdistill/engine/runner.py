@@ -214,10 +214,8 @@ class DistillRunner(Runner):
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         state = state_dict_of(checkpoint, filename)
         for pattern, replacement in revise_keys:
-            state = type(state)(
-                (re.sub(pattern, replacement, key), value)
-                for key, value in state.items()
-            )
+            for key in list(state):  # in place: it has layer versions, too
+                state[re.sub(pattern, replacement, key)] = state.pop(key)
         model = unwrap(self.model)
         if isinstance(model, BaseDistiller) and 'optimizer' in checkpoint:
             reorder_optimizer(model, state, checkpoint['optimizer'])

@@ -64,3 +64,26 @@ def test_bare_weights_can_be_loaded(tmp_path):
     assert all(
         torch.equal(v, weights[k]) for k, v in other.model.state_dict().items()
     )
+
+
+def test_renamed_weights_keep_their_layer_versions(tmp_path, monkeypatch):
+    """Layers go by them: batch norms of version 1 count no batches."""
+    runner = DistillRunner.from_cfg(digits_config(tmp_path / 'a'))
+    state = runner.model.state_dict()
+    renamed = type(state)(
+        (f'old.{key}', value.clone()) for key, value in state.items()
+    )
+    renamed._metadata = state._metadata
+    torch.save(dict(state_dict=renamed), tmp_path / 'weights.pth')
+    loaded = {}
+    monkeypatch.setattr(
+        'mmdistill.engine.runner.load_state_dict',
+        lambda model, state, *_: loaded.update(
+            state=state, versions=getattr(state, '_metadata', None)
+        ),
+    )
+    runner.load_checkpoint(
+        str(tmp_path / 'weights.pth'), revise_keys=[(r'^old\.', '')]
+    )
+    assert list(loaded['state']) == list(state)
+    assert loaded['versions'] == state._metadata
