@@ -1,7 +1,7 @@
 # make quickstart   train a teacher, a student and distilled students; a table
 # make test         every test, the slow ones last
 # make test-slow    only the slow ones
-# make lint         ruff, as .ci/run has it
+# make lint         ruff and mypy, as .ci/run has it
 # make clean        remove what builds and tests left (not .venv, not work_dirs)
 #
 # Each creates $(VENV) and installs into it if that was not done, or was done
@@ -39,9 +39,10 @@ test-slow: $(READY)
 lint: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/mypy
 
 clean:
-	@rm -rf build dist *.egg-info .pytest_cache .ruff_cache
+	@rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune \
 	    -exec rm -rf {} +
 

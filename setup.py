@@ -37,6 +37,7 @@ EXTRAS = {
     'export': EXPORT,
     'tests': [
         *EXPORT,
+        'mypy>=2.4,<2.5',
         'pytest>=8,<10',
         'pytest-xdist>=3.6,<4',
         'ruff>=0.17,<0.18',
@@ -119,6 +120,7 @@ setup(
     ],
     python_requires='>=3.10',
     packages=find_packages(include=['mmdistill', 'mmdistill.*']),
+    package_data={'mmdistill': ['py.typed']},
     install_requires=RUNTIME,
     extras_require=EXTRAS,
     cmdclass={'build_py': BuildPy},

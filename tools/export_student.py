@@ -3,6 +3,8 @@ NAME [options]``."""
 
 import argparse
 import importlib
+import os
+import sys
 import textwrap
 
 
@@ -35,6 +37,7 @@ def register(imports):
     from mmdistill.utils import register_all_modules
 
     register_all_modules()
+    sys.path.append(os.getcwd())  # as for custom_imports of a training
     for module in imports:
         importlib.import_module(module)
 

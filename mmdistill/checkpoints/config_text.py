@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Iterator
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.utils import import_modules_from_strings
@@ -73,8 +74,8 @@ def require_harmless(cfg: Config, name: str) -> None:
         )
 
 
-def _settings(tree: ast.Module) -> dict:
-    settings = {}
+def _settings(tree: ast.Module) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
     for line in tree.body:
         match line:
             case ast.Assign(targets=[ast.Name(id=key)], value=value):
@@ -84,7 +85,7 @@ def _settings(tree: ast.Module) -> dict:
     return settings
 
 
-def _value(node: ast.expr) -> object:
+def _value(node: ast.expr) -> Any:
     """A literal, as ``pretty_text`` writes it."""
     match node:
         case ast.List(elts=items):
@@ -93,7 +94,7 @@ def _value(node: ast.expr) -> object:
             return tuple(_value(item) for item in items)
         case ast.Dict(keys=keys, values=values) if None not in keys:
             pairs = zip(keys, values, strict=True)
-            return {_value(key): _value(value) for key, value in pairs}
+            return {_value(key): _value(value) for key, value in pairs if key}
         case ast.Call(
             func=ast.Name(id='dict'), args=[], keywords=settings
         ) if all(setting.arg for setting in settings):

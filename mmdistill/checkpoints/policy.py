@@ -8,7 +8,7 @@ import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlparse
 
 import mmengine
@@ -89,7 +89,9 @@ def load_checkpoint(address: str, map_location: Any = 'cpu') -> object:
         return CheckpointLoader.load_checkpoint(address, map_location)
 
 
-def _put(self, obj: bytes, filepath: str | os.PathLike) -> None:
+def _put(
+    self: LocalBackend, obj: bytes, filepath: str | os.PathLike[str]
+) -> None:
     """``LocalBackend.put``, through which mmengine writes checkpoints."""
     with replacing(filepath) as file:
         file.write(obj)
@@ -137,17 +139,27 @@ def _disarmed(checkpoint: object, folder: str | None) -> object:
     return checkpoint
 
 
-def _load_for_mmengine(file, map_location=None, weights_only=None):
+def _load_for_mmengine(
+    file: str | os.PathLike[str] | BinaryIO,
+    map_location: Any = None,
+    weights_only: bool | None = None,
+) -> object:
     """mmengine's ``_safe_torch_load``; ``weights_only`` is ours to decide."""
     checkpoint = load_file(file, map_location)
     if checkpoints_are_trusted():
         return checkpoint
-    is_path = isinstance(file, (str, os.PathLike))
-    folder = os.path.dirname(os.path.realpath(file)) if is_path else None
+    folder = None
+    if isinstance(file, (str, os.PathLike)):
+        folder = os.path.dirname(os.path.realpath(file))
     return _disarmed(checkpoint, folder)
 
 
-def _load_url(url, model_dir=None, map_location=None, progress=True):
+def _load_url(
+    url: str,
+    model_dir: str | os.PathLike[str] | None = None,
+    map_location: Any = None,
+    progress: bool = True,
+) -> object:
     """mmengine's ``load_url``: fetch a file once, then read it as any."""
     folder = Path(model_dir or Path(torch.hub.get_dir(), 'checkpoints'))
     path = folder / os.path.basename(urlparse(url).path)

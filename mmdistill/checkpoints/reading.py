@@ -100,7 +100,7 @@ def _torch_load(
 
 
 def load_file(
-    path_or_file: str | os.PathLike | BinaryIO, map_location: Any = 'cpu'
+    path_or_file: str | os.PathLike[str] | BinaryIO, map_location: Any = 'cpu'
 ) -> object:
     """Read a file that ``torch.save`` wrote, without executing any of it.
 
@@ -117,7 +117,7 @@ def load_file(
             needs code that is not on our list (unless checkpoints are
             trusted, see :func:`trust_checkpoints`).
     """
-    if not hasattr(path_or_file, 'read'):
+    if isinstance(path_or_file, (str, os.PathLike)):
         path = os.path.expanduser(path_or_file)
         if not os.path.isfile(path):
             raise FileNotFoundError(

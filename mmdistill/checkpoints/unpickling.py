@@ -6,7 +6,7 @@ import contextlib
 import pickle
 import threading
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -27,12 +27,12 @@ class _SavedArray(np.ndarray):
 
     __slots__ = ()
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: Any) -> None:
         if self.size:
             raise pickle.UnpicklingError('it fills an array twice')
         super().__setstate__(state)
 
-    def __reduce__(self):
+    def __reduce__(self) -> Any:
         return np.asarray(self).__reduce__()
 
 
@@ -44,15 +44,15 @@ class _SavedHistory(HistoryBuffer):
     it is given, which reads any address an ``__array_interface__`` names.
     """
 
-    def __init__(self, *args):
+    def __init__(self, *args: object) -> None:
         raise pickle.UnpicklingError('it calls HistoryBuffer with arguments')
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: Any) -> None:
         logs, counts = state['_log_history'], state['_count_history']
         if not type(logs) is type(counts) is _SavedArray:
             raise pickle.UnpicklingError('its HistoryBuffer holds no arrays')
         self.__class__ = HistoryBuffer
-        self.__init__(logs, counts, int(state['max_length']))
+        HistoryBuffer.__init__(self, logs, counts, int(state['max_length']))
 
 
 class _SavedArguments(Namespace):
@@ -62,29 +62,31 @@ class _SavedArguments(Namespace):
     itself looks up on objects, such as ``__reduce_ex__``, are no arguments.
     """
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: Any) -> None:
         if type(state) is not dict or any(
             type(name) is not str or name.startswith('__') for name in state
         ):
             raise pickle.UnpicklingError('its Namespace holds no arguments')
-        self.__class__ = Namespace
+        self.__class__ = Namespace  # type: ignore[assignment]
         vars(self).update(state)
 
 
-def _statistic(owner, name):
+def _statistic(owner: object, name: str) -> str:
     """Stands for ``getattr``: only the names ``_SavedHistory`` drops."""
     if owner is _SavedHistory and name in _STATISTICS:
         return name
-    owner = getattr(owner, '__name__', type(owner).__name__)
-    raise pickle.UnpicklingError(f'it calls getattr({owner}, {name!r})')
+    what = getattr(owner, '__name__', type(owner).__name__)
+    raise pickle.UnpicklingError(f'it calls getattr({what}, {name!r})')
 
 
-def _empty_array(*args):
+def _empty_array(*args: object) -> _SavedArray:
     """Stands for numpy's ``_reconstruct``: an array, filled by its state."""
     return _SavedArray(0)
 
 
-def _number_type(code, align=False, copy=False):
+def _number_type(
+    code: Any, align: object = False, copy: object = False
+) -> np.dtype[Any]:
     """Stands for ``numpy.dtype``: numbers only, and never a copy.
 
     ``__setstate__`` of a copy can lay pointers over the bytes of a file; that
@@ -95,9 +97,9 @@ def _number_type(code, align=False, copy=False):
     return np.dtype(code)
 
 
-def _allowed_globals() -> list[tuple[Any, str]]:
+def _allowed_globals() -> list[Callable[..., Any] | tuple[Any, str]]:
     """What a pickle may name, beside torch's own list of tensor parts."""
-    allowed = [
+    allowed: list[Callable[..., Any] | tuple[Any, str]] = [
         (_statistic, 'builtins.getattr'),
         (_SavedHistory, 'mmengine.logging.history_buffer.HistoryBuffer'),
         (_SavedArguments, 'argparse.Namespace'),
@@ -111,7 +113,10 @@ def _allowed_globals() -> list[tuple[Any, str]]:
         allowed.append((scalar, f'{core}.multiarray.scalar'))
     # torch sets the state only of types on the list. No pickle can spell a
     # name with a line break, so none can call these.
-    filled = {_SavedArray, *(type(np.dtype(code)) for code in _NUMBERS)}
+    filled: set[type] = {
+        _SavedArray,
+        *(type(np.dtype(code)) for code in _NUMBERS),
+    }
     return allowed + [(kind, f'{kind.__name__}\n') for kind in filled]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import Any
 
 import torch
 from torch import nn
@@ -50,7 +51,7 @@ def state_dict_of(checkpoint: object, name: str) -> dict[str, torch.Tensor]:
             f'{name} holds other things than tensors under {others[:8]}, '
             f'{expected}.'
         )
-    result = OrderedDict(
+    result: Any = OrderedDict(
         (key.removeprefix('module.'), weights[key]) for key in weights
     )
     metadata = getattr(weights, '_metadata', None)
@@ -174,7 +175,7 @@ def load_partly(
 
 def _try_load(
     model: nn.Module, state: dict[str, torch.Tensor]
-) -> tuple[dict[str, tuple], list[str], dict[str, str], list[str]]:
+) -> tuple[dict[str, tuple[int, ...]], list[str], dict[str, str], list[str]]:
     """Load what fits.
 
     Returns:

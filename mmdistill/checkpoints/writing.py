@@ -15,7 +15,7 @@ _SUFFIX = '.tmp'
 
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
+def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """A file that takes the place of ``path`` once it is complete."""
     target = os.path.realpath(path)  # write through a link, as open() does
     os.makedirs(os.path.dirname(target), exist_ok=True)
@@ -35,7 +35,7 @@ def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
         raise
 
 
-def atomic_save(obj: object, path: str | os.PathLike) -> None:
+def atomic_save(obj: object, path: str | os.PathLike[str]) -> None:
     """``torch.save`` that leaves the old file or the new one, never a part.
 
     Args:
@@ -46,7 +46,7 @@ def atomic_save(obj: object, path: str | os.PathLike) -> None:
         torch.save(obj, file)
 
 
-def clear_temporary(folder: str | os.PathLike, *names: str) -> None:
+def clear_temporary(folder: str | os.PathLike[str], *names: str) -> None:
     """Remove what killed processes left of files that they were writing.
 
     Args:

@@ -15,8 +15,10 @@ from mmdistill.ops.normalize import l2_normalize
 from mmdistill.ops.precision import full_precision
 from mmdistill.ops.sinkhorn import sinkhorn
 from mmdistill.ops.spectral_norm import norm_bound, orthonormal
+from mmdistill.ops.summation import add_up
 
 __all__ = [
+    'add_up',
     'after_backward',
     'all_reduce_mean',
     'all_reduce_sum',

@@ -17,7 +17,7 @@ class CropGroup(NamedTuple):
 
     number: int
     size: int
-    scale: tuple[float, float]
+    scale: tuple[float, ...]
 
 
 def crop_groups(

@@ -2,15 +2,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 
 _HALF = (torch.float16, torch.bfloat16)
+_Args = ParamSpec('_Args')
+_Result = TypeVar('_Result')
 
 
-def full_precision(function: Callable) -> Callable:
+def full_precision(
+    function: Callable[_Args, _Result],
+) -> Callable[_Args, _Result]:
     """Run ``function`` outside autocast, on float32 copies of half inputs.
 
     Losses exponentiate similarities divided by small temperatures, which half
@@ -20,7 +24,7 @@ def full_precision(function: Callable) -> Callable:
     """
 
     @functools.wraps(function)
-    def wrapper(*args, **kwargs):
+    def wrapper(*args: _Args.args, **kwargs: _Args.kwargs) -> _Result:
         with torch.autocast(_device_type((args, kwargs)), enabled=False):
             return function(*_widen(args), **_widen(kwargs))
 

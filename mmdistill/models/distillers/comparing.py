@@ -20,8 +20,9 @@ from mmdistill.models.distillers.preprocessor import (
     TargetsPreprocessor,
     ViewsPreprocessor,
 )
-from mmdistill.models.distillers.views import as_list, global_views, read_views
+from mmdistill.models.distillers.views import global_views, read_views
 from mmdistill.models.losses.distill_loss import DistillLoss, Phase
+from mmdistill.models.losses.view_pairs import as_list
 from mmdistill.models.memories import FeatureQueue
 from mmdistill.models.parts import dropout_of_head
 from mmdistill.models.probing import evaluating

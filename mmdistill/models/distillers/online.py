@@ -20,7 +20,7 @@ from mmdistill.models.distillers.loss_builder import (
 )
 from mmdistill.models.distillers.peer_group import PeerGroup
 from mmdistill.models.distillers.target import Role, Target
-from mmdistill.models.distillers.views import as_list
+from mmdistill.models.losses.view_pairs import as_list
 from mmdistill.registry import MODELS
 
 MODES = ('network', 'branch')

@@ -12,8 +12,9 @@ from mmdistill.models.distillers.base_distiller import (
 from mmdistill.models.distillers.comparing import check_dropout
 from mmdistill.models.distillers.preprocessor import ViewsPreprocessor
 from mmdistill.models.distillers.target import Role, Target
-from mmdistill.models.distillers.views import as_list, global_views, read_views
+from mmdistill.models.distillers.views import global_views, read_views
 from mmdistill.models.losses.feature_confusion import FeatureConfusionLoss
+from mmdistill.models.losses.view_pairs import as_list
 from mmdistill.models.parts import head_of, prototypes_of
 from mmdistill.models.probing import evaluating
 from mmdistill.models.representation import (

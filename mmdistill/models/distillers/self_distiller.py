@@ -9,7 +9,7 @@ from mmdistill.models.distillers.base_distiller import build_model
 from mmdistill.models.distillers.comparing import ComparingDistiller
 from mmdistill.models.distillers.first_edition import own_memories
 from mmdistill.models.distillers.target import Role, Target
-from mmdistill.models.distillers.views import as_list
+from mmdistill.models.losses.view_pairs import as_list
 from mmdistill.registry import MODELS
 
 

@@ -56,11 +56,6 @@ def global_views(views: Sequence[Tensor]) -> int:
     return len(list(takewhile(lambda view: _size(view) == largest, views)))
 
 
-def as_list(views: Tensor | Sequence[Tensor]) -> list[Tensor]:
-    """The views of a batch; a tensor is one view."""
-    return [views] if isinstance(views, Tensor) else list(views)
-
-
 def two_views(inputs: Any, scheme: str) -> list[Tensor]:
     """The two views of a batch.
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mmdistill.models.losses.distill_loss import DistillLoss, Phase, Shapes
 from mmdistill.models.losses.maps import match_sizes
+from mmdistill.ops import add_up
 from mmdistill.registry import MODELS
 
 
@@ -69,11 +70,12 @@ class ABLoss(DistillLoss):
     def forward(
         self, student: Sequence[Tensor], teacher: Sequence[Tensor]
     ) -> Tensor:
-        loss = 0
+        terms = []
         for i, (s, t) in enumerate(zip(student, teacher, strict=True)):
             s, t = match_sizes(self.connectors[i](s), t)
             weight = 2.0 ** (i - len(student) + 1)
-            loss = loss + weight * self._boundary(s, t).sum()
+            terms.append(weight * self._boundary(s, t).sum())
+        loss = add_up(terms)
         return self.loss_weight * (loss / len(student[0]) * 3 / 1000)
 
     def _boundary(self, s: Tensor, t: Tensor) -> Tensor:

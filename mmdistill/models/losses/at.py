@@ -7,6 +7,7 @@ from torch import Tensor
 
 from mmdistill.models.losses.distill_loss import DistillLoss
 from mmdistill.models.losses.maps import match_sizes
+from mmdistill.ops import add_up
 from mmdistill.registry import MODELS
 
 
@@ -46,10 +47,13 @@ class ATLoss(DistillLoss):
     def forward(
         self, student: Sequence[Tensor], teacher: Sequence[Tensor]
     ) -> Tensor:
-        return self.loss_weight * sum(
-            F.mse_loss(*map(self._attention, match_sizes(s, t)))
+        return self.loss_weight * add_up(
+            self._distance(*match_sizes(s, t))
             for s, t in zip(student, teacher, strict=True)
         )
+
+    def _distance(self, s: Tensor, t: Tensor) -> Tensor:
+        return F.mse_loss(self._attention(s), self._attention(t))
 
     def _attention(self, x: Tensor) -> Tensor:
         return F.normalize(x.pow(self.power).mean(dim=1).flatten(1))

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmdistill.models.losses.distill_loss import DistillLoss, Shapes
+from mmdistill.ops import add_up
 from mmdistill.registry import MODELS
 
 
@@ -114,7 +115,7 @@ class CCLoss(DistillLoss):
         """The expanded Gaussian kernel of all pairs: (N, E) to (N, N)."""
         x = F.normalize(x)
         cosine = x @ x.t()
-        return math.exp(-2 * self.gamma) * sum(
+        return math.exp(-2 * self.gamma) * add_up(
             (2 * self.gamma) ** p / math.factorial(p) * cosine**p
             for p in range(self.order + 1)
         )

@@ -13,7 +13,7 @@ from mmdistill.models.losses.noise_contrastive import (
     warn_of_few_negatives,
 )
 from mmdistill.models.memories import FeatureQueue, InstanceBank
-from mmdistill.ops import all_reduce_sum
+from mmdistill.ops import add_up, all_reduce_sum
 from mmdistill.registry import MODELS
 
 
@@ -68,11 +68,13 @@ class CRDLoss(DistillLoss):
     """
 
     level = 'feature'
-    requires = ('sample_idx', 'label')
+    requires: tuple[str, ...] = ('sample_idx', 'label')
     #: Type of the embeddings, built with input and output width.
     embedding: ClassVar[type[nn.Module]] = Embedding
     #: Whether embeddings, and so the rows of the banks, have length 1.
     unit_rows: ClassVar[bool] = True
+
+    normalisers: Tensor
 
     def __init__(
         self,
@@ -199,7 +201,7 @@ class CRDLoss(DistillLoss):
         log_z = self._normalise(scores).log()
         count = is_score(scores[0][:, 1:]).sum(dim=1, keepdim=True)
         count = count.clamp(min=1).to(log_z)  # 0 while a queue is empty
-        return sum(
+        return add_up(
             noise_contrastive((x - z).exp(), self._num_samples(), count)
             for x, z in zip(scores, log_z, strict=True)
         )
@@ -245,6 +247,6 @@ class CRDLoss(DistillLoss):
                 label = torch.full_like(sample_idx, -1)
             self.queue_samples.enqueue(torch.stack([sample_idx, label], 1))
 
-    def _load_from_state_dict(self, *args) -> None:
+    def _load_from_state_dict(self, *args: Any) -> None:
         super()._load_from_state_dict(*args)
         self._normalisers_set = False

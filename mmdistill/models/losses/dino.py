@@ -10,6 +10,7 @@ from torch import Tensor
 from mmdistill.models.losses.distill_loss import DistillLoss, Shapes
 from mmdistill.models.losses.soft_targets import as_views, soft_cross_entropy
 from mmdistill.models.memories import RunningMean
+from mmdistill.ops import add_up
 from mmdistill.registry import MODELS
 
 
@@ -77,7 +78,7 @@ class DINOLoss(DistillLoss):
         student, teacher, pairs = as_views(student, teacher, self.pairs)
         targets = [self.assign(view) for view in teacher]
         if self.training:
-            total = sum(view.sum(dim=0) for view in teacher)
+            total = add_up(view.sum(dim=0) for view in teacher)
             self.center.update(total, sum(map(len, teacher)))  # eq. 4
         return self.loss_weight * soft_cross_entropy(
             student, targets, self.student_temperature, pairs, self.reduction

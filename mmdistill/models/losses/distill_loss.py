@@ -157,7 +157,7 @@ class DistillLoss(nn.Module):
             update()
 
     @full_precision
-    def __call__(self, *args: Any, **kwargs: Any) -> Tensor | dict:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """``forward`` outside of autocast, on float32 copies of halves."""
         return super().__call__(*args, **kwargs)
 

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmdistill.models.losses.distill_loss import DistillLoss, Shapes
-from mmdistill.ops import l2_normalize
+from mmdistill.models.losses.view_pairs import as_list
+from mmdistill.ops import add_up, l2_normalize
 from mmdistill.registry import MODELS
 
 
@@ -37,7 +38,7 @@ class FeatureConfusionLoss(DistillLoss):
     multi_view = True
 
     def __init__(
-        self, classifier: dict, dim: int, loss_weight: float = 1.0
+        self, classifier: dict[str, Any], dim: int, loss_weight: float = 1.0
     ) -> None:
         super().__init__(loss_weight)
         self.classifier = MODELS.build({'in_dim': dim, **classifier})
@@ -51,12 +52,10 @@ class FeatureConfusionLoss(DistillLoss):
         student: Tensor | Sequence[Tensor],
         teacher: Tensor | Sequence[Tensor],
     ) -> Tensor:
-        if isinstance(student, Tensor):
-            student, teacher = [student], [teacher]
-        loss = 0
+        terms = []
         for label, views in enumerate((teacher, student)):
-            for view in views:
+            for view in as_list(views):
                 scores = self.classifier(l2_normalize(view))
                 target = scores.new_full((len(scores),), label).long()
-                loss = loss + F.cross_entropy(scores, target)
-        return self.loss_weight * loss
+                terms.append(F.cross_entropy(scores, target))
+        return self.loss_weight * add_up(terms)

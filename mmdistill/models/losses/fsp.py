@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mmdistill.models.losses.distill_loss import DistillLoss, Phase, Shapes
 from mmdistill.models.losses.maps import match_sizes
+from mmdistill.ops import add_up
 from mmdistill.registry import MODELS
 
 
@@ -75,7 +76,7 @@ class FSPLoss(DistillLoss):
     def forward(
         self, student: Sequence[Tensor], teacher: Sequence[Tensor]
     ) -> Tensor:
-        return self.loss_weight * sum(
+        return self.loss_weight * add_up(
             F.mse_loss(_flow(*s), _flow(*t))
             for s, t in zip(pairwise(student), pairwise(teacher), strict=True)
         )

@@ -85,6 +85,7 @@ class FTLoss(DistillLoss):
             return F.mse_loss(again, target)
         with torch.no_grad():
             target = self.paraphraser(target)
+        assert student is not None  # None only where it is not read
         s, t = match_sizes(self.translator(student[0]), target)
         return self.loss_weight * F.l1_loss(_factor(s), _factor(t))
 
@@ -104,9 +105,9 @@ def _layers(
     convolution: type[nn.Module], *widths: int, norm: bool = False
 ) -> nn.Sequential:
     """Three 3x3 convolutions; the last width is repeated if one is missing."""
-    widths = [*widths, widths[-1]][:4]
+    sizes = [*widths, widths[-1]][:4]
     layers: list[nn.Module] = []
-    for i, o in zip(widths[:-1], widths[1:], strict=True):
+    for i, o in zip(sizes[:-1], sizes[1:], strict=True):
         layers.append(convolution(i, o, 3, padding=1))
         if norm:
             layers.append(nn.BatchNorm2d(o))

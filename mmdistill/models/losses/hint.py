@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mmdistill.models.losses.distill_loss import DistillLoss, Shapes
 from mmdistill.models.losses.maps import match_sizes
+from mmdistill.ops import add_up
 from mmdistill.registry import MODELS
 
 
@@ -87,13 +88,13 @@ class HintLoss(DistillLoss):
     def forward(
         self, student: Sequence[Tensor], teacher: Sequence[Tensor]
     ) -> Tensor:
-        loss = 0
+        terms = []
         for regressor, s, t in zip(
             self.regressors, student, teacher, strict=True
         ):
             s, t = match_sizes(s, t)
-            loss = loss + F.mse_loss(regressor(s), t)
-        return self.loss_weight * loss
+            terms.append(F.mse_loss(regressor(s), t))
+        return self.loss_weight * add_up(terms)
 
 
 def _regressor(

@@ -10,8 +10,9 @@ def match_sizes(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     Shape:
         a: (N, C, H, W); b: (N, D, h, w); returns both with equal sizes.
     """
-    size = tuple(map(min, a.shape[-2:], b.shape[-2:]))
-    return tuple(
+    size = min(a.shape[-2], b.shape[-2]), min(a.shape[-1], b.shape[-1])
+    a, b = (
         x if x.shape[-2:] == size else F.adaptive_avg_pool2d(x, size)
         for x in (a, b)
     )
+    return a, b

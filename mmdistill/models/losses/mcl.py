@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from mmdistill.models.losses.noise_contrastive import (
 )
 from mmdistill.models.losses.peers import PeerLoss, PeerShapes
 from mmdistill.models.memories import InstanceBank
-from mmdistill.ops import all_reduce_sum
+from mmdistill.ops import add_up, all_reduce_sum
 from mmdistill.registry import MODELS
 
 PATTERNS = ('full', 'core')
@@ -80,7 +81,7 @@ class MCLLoss(PeerLoss):
     """
 
     level = 'feature'
-    requires = ('sample_idx', 'label')
+    requires: tuple[str, ...] = ('sample_idx', 'label')
 
     def __init__(
         self,
@@ -128,13 +129,16 @@ class MCLLoss(PeerLoss):
         self.embeds = nn.ModuleList(
             Embedding(width, embed_dim) for width in feature_dim
         )
-        self.banks = nn.ModuleList(
+        banks = nn.ModuleList(
             InstanceBank(num_samples, embed_dim, momentum, bank_dtype)
             for _ in range(num_peers)
         )
+        self.banks = cast(Sequence[InstanceBank], banks)
 
     @classmethod
-    def infer(cls, peers: PeerShapes) -> dict[str, Any]:
+    def infer(  # type: ignore[override]
+        cls, peers: PeerShapes
+    ) -> dict[str, Any]:
         return dict(
             num_peers=len(peers.feature_dims),
             feature_dim=peers.feature_dims,
@@ -162,12 +166,10 @@ class MCLLoss(PeerLoss):
             embed(feature)
             for embed, feature in zip(self.embeds, features, strict=True)
         ]
-        total = sum(
+        total = add_up(
             with_gradient(
                 torch.stack([views[i] for i in self._anchors(b)]),
-                lambda anchors, rows=bank.features: self._against(
-                    anchors, rows, samples
-                ),
+                partial(self._against, rows=bank.features, samples=samples),
             )
             for b, bank in enumerate(self.banks)
         )

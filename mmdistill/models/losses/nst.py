@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -9,6 +10,7 @@ from torch.autograd.function import once_differentiable
 
 from mmdistill.models.losses.distill_loss import DistillLoss
 from mmdistill.models.losses.maps import match_sizes
+from mmdistill.ops import add_up
 from mmdistill.registry import MODELS
 
 
@@ -40,7 +42,7 @@ class NSTLoss(DistillLoss):
     def forward(
         self, student: Sequence[Tensor], teacher: Sequence[Tensor]
     ) -> Tensor:
-        loss = 0
+        terms = []
         for s, t in zip(student, teacher, strict=True):
             s, t = (x.flatten(2) for x in match_sizes(s, t.detach()))
             # Multiply-adds per sample of both formulations; pick the cheaper.
@@ -50,8 +52,8 @@ class NSTLoss(DistillLoss):
             by_positions = s.shape[2] ** 2 * (s.shape[1] + t.shape[1])
             fewer = by_positions < by_channels
             way = _by_positions if fewer else _ByChannels.apply
-            loss = loss + way(s, t)
-        return self.loss_weight * loss
+            terms.append(way(s, t))
+        return self.loss_weight * add_up(terms)
 
 
 def _by_positions(student: Tensor, teacher: Tensor) -> Tensor:
@@ -74,7 +76,7 @@ class _ByChannels(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, student: Tensor, teacher: Tensor) -> Tensor:
+    def forward(ctx: Any, student: Tensor, teacher: Tensor) -> Tensor:
         ss = torch.bmm(student, student.mT)
         st = torch.bmm(student, teacher.mT)
         tt = torch.bmm(teacher, teacher.mT)
@@ -100,7 +102,7 @@ class _ByChannels(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         student, teacher, ss, st, inverse_s, inverse_t, along = (
             ctx.saved_tensors
         )

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mmdistill.models.losses.kd import KDLoss
 from mmdistill.models.losses.peers import PeerLoss, PeerShapes
+from mmdistill.ops import add_up
 from mmdistill.registry import MODELS
 
 
@@ -65,9 +66,9 @@ class OKDDipLoss(PeerLoss):
         loss_weight: float = 1.0,
     ) -> None:
         super().__init__(loss_weight)
-        widths = {feature_dim}
-        if not isinstance(feature_dim, int):
-            widths = set(feature_dim)
+        if isinstance(feature_dim, int):
+            feature_dim = [feature_dim]
+        widths = set(feature_dim)
         if len(widths) > 1:
             raise ValueError(
                 'OKDDipLoss attends by one projection of all peers, whose '
@@ -82,7 +83,9 @@ class OKDDipLoss(PeerLoss):
         self.divergence = KDLoss(temperature)
 
     @classmethod
-    def infer(cls, peers: PeerShapes) -> dict[str, Any]:
+    def infer(  # type: ignore[override]
+        cls, peers: PeerShapes
+    ) -> dict[str, Any]:
         return dict(feature_dim=peers.feature_dims)
 
     def forward(
@@ -98,11 +101,13 @@ class OKDDipLoss(PeerLoss):
         feature = torch.stack(list(features[:-1]), dim=1)
         energy = self.query(feature) @ self.key(feature).transpose(1, 2)
         if not self.attend_self:
-            own = torch.eye(len(auxiliary), dtype=bool, device=energy.device)
+            own = torch.eye(
+                len(auxiliary), dtype=torch.bool, device=energy.device
+            )
             energy = energy.masked_fill(own, -torch.inf)
         logits = torch.stack(auxiliary, dim=1)
         targets = energy.softmax(dim=2) @ logits
-        first = sum(
+        first = add_up(
             self.divergence(z, t)
             for z, t in zip(auxiliary, targets.unbind(1), strict=True)
         )

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mmdistill.models.losses.kd import KDLoss
 from mmdistill.models.losses.peers import PeerLoss, PeerShapes
-from mmdistill.ops import full_precision, labeled_count
+from mmdistill.ops import add_up, full_precision, labeled_count
 from mmdistill.registry import MODELS
 
 
@@ -66,7 +66,9 @@ class ONELoss(PeerLoss):
         self.divergence = KDLoss(temperature)
 
     @classmethod
-    def infer(cls, peers: PeerShapes) -> dict[str, Any]:
+    def infer(  # type: ignore[override]
+        cls, peers: PeerShapes
+    ) -> dict[str, Any]:
         return dict(
             num_peers=len(peers.feature_dims), shared_dim=peers.shared_dim
         )
@@ -75,7 +77,7 @@ class ONELoss(PeerLoss):
         self, peers: Sequence[Tensor], label: Tensor, shared: Tensor
     ) -> Tensor:
         ensemble = self.ensemble(peers, shared)
-        taught = sum(
+        taught = add_up(
             self.divergence(peer, ensemble.detach()) for peer in peers
         )
         return self.loss_weight * (_cross_entropy(ensemble, label) + taught)

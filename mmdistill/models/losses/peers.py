@@ -40,8 +40,13 @@ class PeerLoss(DistillLoss):
     compares = 'peers'
 
     @classmethod
-    def infer(cls, peers: PeerShapes) -> dict[str, Any]:
-        """Arguments of the constructor that a config may leave out."""
+    def infer(  # type: ignore[override]
+        cls, peers: PeerShapes
+    ) -> dict[str, Any]:
+        """Arguments of the constructor that a config may leave out.
+
+        Peers are no pair, so it takes what `OnlineDistiller` knows of all.
+        """
         return {}
 
     def ensemble(

@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmdistill.models.losses.distill_loss import DistillLoss, Shapes
+from mmdistill.models.losses.view_pairs import as_list
+from mmdistill.ops import add_up
 from mmdistill.registry import MODELS
 
 
@@ -44,7 +46,7 @@ class PredictionLoss(DistillLoss):
     def __init__(
         self,
         dim: int | None = None,
-        predictor: dict | None = None,
+        predictor: dict[str, Any] | None = None,
         loss_weight: float = 1.0,
     ) -> None:
         super().__init__(loss_weight)
@@ -61,11 +63,10 @@ class PredictionLoss(DistillLoss):
         student: Tensor | Sequence[Tensor],
         teacher: Tensor | Sequence[Tensor],
     ) -> Tensor:
-        if isinstance(student, Tensor):
-            student, teacher = [student], [teacher]
-        return sum(
+        pairs = zip(as_list(student), as_list(teacher), strict=False)
+        return add_up(
             self._distance(self.predictor(view), target)
-            for view, target in zip(student, teacher, strict=False)
+            for view, target in pairs
         )
 
     def _distance(self, prediction: Tensor, target: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 from mmdistill.models.losses.distill_loss import DistillLoss, Shapes
 from mmdistill.models.losses.soft_targets import as_views, soft_cross_entropy
 from mmdistill.models.memories import RunningMean
-from mmdistill.ops import sinkhorn
+from mmdistill.ops import add_up, sinkhorn
 from mmdistill.registry import MODELS
 
 
@@ -96,7 +96,7 @@ class ProtoCPCLoss(DistillLoss):
         student, teacher, pairs = as_views(student, teacher, self.pairs)
         targets = [self.assign(view) for view in teacher]
         if self.training:
-            total = sum(target.sum(dim=0) for target in targets)
+            total = add_up(target.sum(dim=0) for target in targets)
             count = sum(map(len, targets))
             # Eq. 10 over all views and processes.
             self.prior.update(total, count, factor=len(total))

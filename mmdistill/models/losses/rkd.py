@@ -58,11 +58,11 @@ class RKDLoss(DistillLoss):
         loss = student.new_zeros(())
         if self.distance_weight:
             loss = loss + self.distance_weight * F.smooth_l1_loss(
-                *map(_relative_distances, (student, teacher))
+                _relative_distances(student), _relative_distances(teacher)
             )
         if self.angle_weight:
             loss = loss + self.angle_weight * F.smooth_l1_loss(
-                *map(_angles, (student, teacher))
+                _angles(student), _angles(teacher)
             )
         return self.loss_weight * loss
 

@@ -11,6 +11,7 @@ from mmdistill.models.losses.distill_loss import DistillLoss, Shapes
 from mmdistill.models.losses.soft_targets import as_views, mean_inner_product
 from mmdistill.models.losses.view_pairs import view_pairs
 from mmdistill.models.memories import FeatureQueue
+from mmdistill.ops import add_up
 from mmdistill.registry import MODELS
 
 
@@ -86,16 +87,16 @@ class SEEDLoss(DistillLoss):
         queries = [F.normalize(v) / self.student_temperature for v in student]
         scores = [query @ queue.t() for query in queries]
         spread = [view.logsumexp(dim=1) for view in scores]
-        loss = 0
+        terms = []
         for t, s in chosen:
             # Pairs of one student view differ in the own key only, so its
             # scores against the queue are computed, and kept, once.
             own = (queries[s] * keys[t]).sum(dim=1)
             normaliser = torch.logaddexp(own, spread[s])
             own_target, queue_target = targets[t]
-            loss += (normaliser - own_target * own).mean()
-            loss -= mean_inner_product(queue_target, scores[s])
-        loss = self.loss_weight * factor * loss
+            terms.append((normaliser - own_target * own).mean())
+            terms.append(-mean_inner_product(queue_target, scores[s]))
+        loss = self.loss_weight * factor * add_up(terms)
         self.after_step(loss, lambda: self._enqueue(keys))
         return loss
 

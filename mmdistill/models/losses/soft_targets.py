@@ -1,25 +1,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from mmdistill.models.losses.view_pairs import view_pairs
+from mmdistill.models.losses.view_pairs import as_list, view_pairs
+from mmdistill.ops import add_up
 
 
 def as_views(
     student: Tensor | Sequence[Tensor],
     teacher: Tensor | Sequence[Tensor],
     pairs: str,
-) -> tuple[Sequence[Tensor], Sequence[Tensor], str]:
+) -> tuple[list[Tensor], list[Tensor], str]:
     """Both sides as lists of views, and the rule that pairs them.
 
     Two tensors count as one view each and are compared for any ``pairs``.
     """
     if isinstance(student, Tensor):
-        return [student], [teacher], 'all'
-    return student, teacher, pairs
+        pairs = 'all'
+    return as_list(student), as_list(teacher), pairs
 
 
 def soft_cross_entropy(
@@ -59,12 +61,19 @@ class _SoftCrossEntropy(torch.autograd.Function):
     """The sum over pairs; forward and backward run in chunks of rows."""
 
     @staticmethod
-    def forward(ctx, temperature, log_prior, targets, pairs, *views):
+    def forward(
+        ctx: Any,
+        temperature: float,
+        log_prior: Tensor | None,
+        targets: Sequence[Tensor],
+        pairs: Sequence[tuple[int, int]],
+        *views: Tensor,
+    ) -> Tensor:
         ctx.temperature, ctx.log_prior = temperature, log_prior
         ctx.targets = [
             [targets[t] for t, v in pairs if v == s] for s in range(len(views))
         ]
-        total, spreads = 0, []
+        terms, spreads = [], []
         for view, mine in zip(views, ctx.targets, strict=True):
             spread = view.new_empty(len(view))
             product = torch.zeros_like(spread)
@@ -75,14 +84,14 @@ class _SoftCrossEntropy(torch.autograd.Function):
                 if log_prior is not None:
                     scores += log_prior
                 spread[rows] = scores.logsumexp(dim=1)
-            total = total + (len(mine) * spread - product).mean()
+            terms.append((len(mine) * spread - product).mean())
             spreads.append(spread)
         ctx.save_for_backward(*views, *spreads)
-        return total
+        return add_up(terms)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         saved = ctx.saved_tensors
         views, spreads = saved[: len(saved) // 2], saved[len(saved) // 2 :]
         grads = []

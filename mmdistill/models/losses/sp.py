@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmdistill.models.losses.distill_loss import DistillLoss
+from mmdistill.ops import add_up
 from mmdistill.registry import MODELS
 
 
@@ -34,7 +35,7 @@ class SPLoss(DistillLoss):
     def forward(
         self, student: Sequence[Tensor], teacher: Sequence[Tensor]
     ) -> Tensor:
-        return self.loss_weight * sum(
+        return self.loss_weight * add_up(
             F.mse_loss(_similarity(s), _similarity(t))
             for s, t in zip(student, teacher, strict=True)
         )

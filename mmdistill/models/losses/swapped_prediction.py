@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -79,9 +80,10 @@ class SwappedPredictionLoss(DistillLoss):
         self.pairs = pairs
         self.reduction = reduction
         count = 2 if queue_size else 0
-        self.queues = nn.ModuleList(
+        queues = nn.ModuleList(
             FeatureQueue(queue_size, dim) for _ in range(count)
         )
+        self.queues = cast(Sequence[FeatureQueue], queues)
 
     def forward(
         self,

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mmdistill.models.losses.distill_loss import DistillLoss, Shapes
 from mmdistill.models.losses.hint import channel_pairs
 from mmdistill.models.losses.maps import match_sizes
+from mmdistill.ops import add_up
 from mmdistill.registry import MODELS
 
 
@@ -80,7 +81,7 @@ class VIDLoss(DistillLoss):
     def forward(
         self, student: Sequence[Tensor], teacher: Sequence[Tensor]
     ) -> Tensor:
-        loss = 0
+        terms = []
         for regressor, log_scale, s, t in zip(
             self.regressors, self.log_scales, student, teacher, strict=True
         ):
@@ -89,8 +90,8 @@ class VIDLoss(DistillLoss):
             squared = F.mse_loss(regressor(s), t, reduction='none')
             squared = squared.mean(dim=(0, 2, 3))
             variance = F.softplus(log_scale) + self.eps
-            loss = loss + 0.5 * (squared / variance + variance.log()).mean()
-        return self.loss_weight * loss
+            terms.append(0.5 * (squared / variance + variance.log()).mean())
+        return self.loss_weight * add_up(terms)
 
 
 def _regressor(in_channels: int, out_channels: int) -> nn.Sequential:

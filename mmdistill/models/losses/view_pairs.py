@@ -1,5 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
+from torch import Tensor
+
+
+def as_list(views: Tensor | Sequence[Tensor]) -> list[Tensor]:
+    """The views of a batch; a tensor is one view."""
+    return [views] if isinstance(views, Tensor) else list(views)
+
 
 def view_pairs(
     num_student: int, num_teacher: int, pairs: str, reduction: str
@@ -19,7 +28,7 @@ def view_pairs(
     Raises:
         ValueError: for unknown names, or if no pair is left.
     """
-    rules = dict(
+    rules: dict[str, Callable[[int, int], bool]] = dict(
         cross=lambda t, s: t != s,
         all=lambda t, s: True,
         same_and_local=lambda t, s: t == s or s >= num_teacher,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mmdistill.models.losses.crd import CRDLoss
 from mmdistill.models.losses.distill_loss import DistillLoss, Shapes
 from mmdistill.models.losses.noise_contrastive import is_score
-from mmdistill.ops import all_reduce_mean, orthonormal
+from mmdistill.ops import add_up, all_reduce_mean, orthonormal
 from mmdistill.registry import MODELS
 
 
@@ -86,6 +86,8 @@ class GCKTLoss(CRDLoss):
     """
 
     embedding = LipschitzEmbedding
+    embed_student: LipschitzEmbedding
+    embed_teacher: LipschitzEmbedding
     unit_rows = False
 
     def __init__(
@@ -125,15 +127,15 @@ class GCKTLoss(CRDLoss):
     def _objective(self, scores: list[Tensor]) -> Tensor:
         if self.form == 'nce':
             return super()._objective(scores)
-        loss = 0
+        terms = []
         for x in scores:
             near, far = x[:, 0], x[:, 1:]
             is_far = is_score(far)
             # Weight the negatives of all processes equally, as in one process.
             count = all_reduce_mean(is_far.sum().to(far.dtype))
             far = far.where(is_far, 0).sum() / count.clamp(min=1)
-            loss = loss + self.temperature * (far - near.mean())
-        return loss
+            terms.append(self.temperature * (far - near.mean()))
+        return add_up(terms)
 
 
 @MODELS.register_module()

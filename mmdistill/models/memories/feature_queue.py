@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -29,6 +31,9 @@ class FeatureQueue(nn.Module):
     Config:
         losses=dict(nce=dict(type='InfoNCELoss', queue_size=2048))
     """
+
+    storage: Tensor
+    enqueued: Tensor
 
     def __init__(
         self, size: int, dim: int | None = None, dtype: str = 'float32'
@@ -90,7 +95,9 @@ class FeatureQueue(nn.Module):
         self.storage[: len(x) - head] = x[head:]
         self.enqueued.fill_(self._enqueued)
 
-    def _load_from_state_dict(self, state_dict, prefix, *args) -> None:
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any
+    ) -> None:
         saved = state_dict.get(f'{prefix}storage')
         if saved is not None and saved.shape != self.storage.shape:
             raise ValueError(

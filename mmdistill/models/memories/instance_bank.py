@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -41,6 +42,13 @@ class InstanceBank(nn.Module):
         ValueError: if a length differs from the one known before, or for an
             unknown dtype.
     """
+
+    features: Tensor
+    labels: Tensor
+    order: Tensor
+    position: Tensor
+    class_start: Tensor
+    class_count: Tensor
 
     def __init__(
         self,
@@ -239,7 +247,9 @@ class InstanceBank(nn.Module):
                 'train_dataloader.dataset) or give num_samples to the loss'
             )
 
-    def _load_from_state_dict(self, state_dict, prefix, *args) -> None:
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any
+    ) -> None:
         saved = state_dict.get(f'{prefix}features')
         if saved is not None:
             if len(self) == 0:

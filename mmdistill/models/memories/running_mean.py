@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -18,6 +20,8 @@ class RunningMean(nn.Module):
     Shape:
         ``value``: (dim,) float32; (0,) while the width is unknown.
     """
+
+    value: Tensor
 
     def __init__(
         self, dim: int | None, momentum: float, initial: float = 0.0
@@ -50,7 +54,9 @@ class RunningMean(nn.Module):
             factor * mean.to(self.value.dtype), 1 - self.momentum
         )
 
-    def _load_from_state_dict(self, state_dict, prefix, *args) -> None:
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any
+    ) -> None:
         saved = state_dict.get(f'{prefix}value')
         if saved is not None and len(self.value) == 0:
             self.value = self.value.new_empty(saved.shape)
