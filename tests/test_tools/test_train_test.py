@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmdistill.checkpoints import CheckpointError
 from mmdistill.engine.cli import set_dataloader_defaults
 from mmdistill.engine.hooks.strict_load_hook import StrictLoadHook
+from mmdistill.models.distillers import BaseDistiller
 
 
 @pytest.fixture(scope='session')
@@ -198,17 +199,18 @@ def test_wrong_test_commands_say_what_to_change(
 
 
 # The check itself -----------------------------------------------------------
-class Distiller(torch.nn.Module):
+class Distiller(BaseDistiller):
     def __init__(self):
-        super().__init__()
-        self.student = torch.nn.Sequential(
-            torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3)
+        super().__init__(
+            torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
         )
-        self.bank = torch.nn.Linear(4, 4)
+        self.bank = torch.nn.Linear(2, 2)
 
 
 def check(model, checkpoint):
-    runner = SimpleNamespace(model=model, _load_from='file.pth')
+    runner = SimpleNamespace(
+        model=model, _load_from='file.pth', _test_loop=None
+    )
     StrictLoadHook().after_load_checkpoint(runner, checkpoint)
 
 

@@ -26,7 +26,7 @@ from mmdistill.checkpoints import (
     trust_checkpoints,
 )
 from mmdistill.models import SelfSupervisedEncoder
-from mmdistill.models.distillers.target import load_target
+from mmdistill.models.distillers.teacher_file import load_teacher
 from mmdistill.models.encoders import (
     dino_deit_small,
     dino_resnet50,
@@ -161,7 +161,7 @@ def convert(main, tmp_path):
 def check(path, cfg, image, expected):
     """Feature, embedding and scores of a teacher that loads the file."""
     teacher = MODELS.build(cfg).eval()
-    load_target(teacher, str(path))
+    load_teacher(teacher, str(path))
     rebuilt = Config.fromstring(load_file(path)['meta']['cfg'], '.py')
     again = MODELS.build(rebuilt.model).eval()
     again.load_state_dict(load_file(path)['state_dict'], strict=True)
@@ -247,7 +247,7 @@ def test_prototypes_of_the_file_are_left_out_where_none_are_wanted(convert):
     path = convert(content, cfg)
     cfg['prototypes'] = None
     teacher = MODELS.build(cfg)
-    load_target(teacher, str(path))
+    load_teacher(teacher, str(path))
     assert isinstance(teacher, SelfSupervisedEncoder)
     torch.testing.assert_close(
         teacher.head[3].weight, network.projection_head[3].weight
