@@ -1,10 +1,12 @@
 """What a public host, pre-commit and readers of the repository rely on."""
 
+import importlib
 import re
 from pathlib import Path
 
 import pytest
 import yaml
+from mmengine.config import Config
 
 from mmdistill.version import __version__
 
@@ -52,3 +54,50 @@ def test_types_are_shipped():
 def test_links_into_the_repository_lead_somewhere(page):
     links = re.findall(r'\]\(([^)#:]+)\)', (ROOT / page).read_text())
     assert not [link for link in links if not (ROOT / link).exists()]
+
+
+def rows(page: str, heading: str) -> list[list[str]]:
+    """The cells of the tables under a heading, without their first rows."""
+    text = (ROOT / page).read_text().split(f'\n## {heading}\n')[1]
+    text = text.split('\n## ')[0]
+    lines = re.findall(r'^\| (.*) \|$', text, re.M)
+    cells = [line.split(' | ') for line in lines]
+    return [row for row in cells if row[0].startswith('`')]
+
+
+def test_modules_are_where_upgrading_says():
+    for old, new in rows('UPGRADING.md', 'Modules'):
+        for name in re.findall(r'`([\w.]+)`', old):
+            path = ROOT / name.replace('.', '/')
+            # A package may have taken a module's name.
+            assert not path.with_suffix('.py').exists(), name
+        for name in re.findall(r'`([\w.]+)`', new):
+            importlib.import_module(name)
+
+
+def test_commands_are_where_upgrading_says():
+    for old, new in rows('UPGRADING.md', 'Commands'):
+        for name in re.findall(r'`([\w./]+\.py)`', old):
+            assert not (ROOT / name).exists()
+        for name in re.findall(r'`([\w./]+\.py)`', new):
+            assert (ROOT / name).is_file()
+
+
+def test_options_of_upgrading_are_settings_of_their_leaves():
+    found = 0
+    for gone, *instead in rows('UPGRADING.md', 'Configs'):
+        for name in re.findall(r'`([\w./]+\.py)`', gone):
+            assert not (ROOT / 'configs' / name).exists()
+        if len(instead) == 1 or '*' in instead[0]:
+            continue
+        name, options = instead
+        cfg = Config.fromfile(ROOT / 'configs' / name.strip('`'))
+        for key in re.findall(r'([\w.]+)=', options):
+            *path, last = key.split('.')
+            part = cfg
+            for step in path:
+                part = part[step]
+            known = last in part or last in ('assignment', 'num_peers')
+            assert known, f'{name}: {key}'
+            found += 1
+    assert found > 20

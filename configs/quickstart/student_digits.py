@@ -1,4 +1,4 @@
-# The student alone: the 100 labelled digits (10 a class), 700 steps.
+# The student alone: the 100 labeled digits (10 a class), 700 steps.
 _base_ = [
     '../_base_/pairs/resnet14_resnet8_digits.py',
     '../_base_/datasets/digits.py',

@@ -63,7 +63,7 @@ class Digits(BaseDataset):
         images, labels = load_digits(return_X_y=True)
         # The file has values 0 to 16; times 15 they fill the range of uint8.
         images = (images.reshape(-1, 8, 8, 1) * 15).astype(np.uint8)
-        chosen, labelled = [], set()
+        chosen, labeled = [], set()
         for number in range(10):
             of_class = np.flatnonzero(labels == number)
             half = round(len(of_class) / 2)
@@ -71,15 +71,15 @@ class Digits(BaseDataset):
                 of_class[:half] if self.split == 'train' else of_class[half:]
             )
             chosen.extend(of_class)
-            labelled.update(of_class[self._spaced(len(of_class))])
+            labeled.update(of_class[self._spaced(len(of_class))])
         return [
             dict(
                 img=images[i],
-                gt_label=self.label_of[labels[i]] if i in labelled else -1,
+                gt_label=self.label_of[labels[i]] if i in labeled else -1,
                 img_id=int(i),
             )
             for i in sorted(chosen)
-            if i in labelled or not self.drop_unlabelled
+            if i in labeled or not self.drop_unlabelled
         ]
 
     @staticmethod
@@ -115,5 +115,5 @@ class Digits(BaseDataset):
         """The lines that ``print`` adds to those of the base class."""
         return [
             f'Split: \t{self.split}',
-            f'Labelled per class: \t{self.labelled_per_class or "all"}',
+            f'Labeled per class: \t{self.labelled_per_class or "all"}',
         ]

@@ -13,7 +13,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from mmdistill.datasets.digits import Digits
-from mmdistill.utils.palette import class_colours
+from mmdistill.utils.palette import class_colors
 
 CLASSES = tuple('0123456789')
 # Written last: the settings that the folder was generated with.
@@ -174,9 +174,9 @@ def _draw(
         if ink is None:
             continue
         # Digits are dark or bright; the canvas is in between.
-        colour = random.integers(0, 50, 3) + random.choice([0, 205])
+        color = random.integers(0, 50, 3) + random.choice([0, 205])
         share = np.minimum(ink / 240, 1)[:, :, None]
-        canvas = canvas * (1 - share) + colour * share
+        canvas = canvas * (1 - share) + color * share
         mask = ink >= _INK
         masks = [earlier & ~mask for earlier in masks] + [mask]
         labels.append(info['gt_label'])
@@ -223,7 +223,7 @@ def _save_map(
     for label, mask in zip(labels, masks, strict=True):
         classes[mask] = label + 1
     image = Image.fromarray(classes, mode='P')
-    image.putpalette(class_colours(256).tobytes())
+    image.putpalette(class_colors(256).tobytes())
     image.save(path)
 
 

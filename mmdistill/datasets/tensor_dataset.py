@@ -229,7 +229,7 @@ def _read(dataset: Dataset) -> tuple[Tensor, Tensor | None]:
             raise ValueError(
                 f'ImageTensorDataset holds uint8 images, but image {i} of '
                 f'{type(dataset).__name__} is {image.dtype}; leave the '
-                'normalisation to data_preprocessor'
+                'normalization to data_preprocessor'
             )
         if image.shape != pixels.shape[1:]:
             raise ValueError(

@@ -9,7 +9,7 @@ from torch import Tensor
 from mmdistill.ops import full_precision
 
 #: Numbers of neighbors that are reported; papers mostly quote k = 20.
-NEIGHBOURS = (10, 20, 100, 200)
+NEIGHBORS = (10, 20, 100, 200)
 
 
 @torch.no_grad()
@@ -19,7 +19,7 @@ def weighted_knn(
     bank: Tensor,
     bank_labels: Tensor,
     num_classes: int,
-    k: Sequence[int] = NEIGHBOURS,
+    k: Sequence[int] = NEIGHBORS,
     temperature: float = 0.07,
     top: int = 5,
     chunk_size: int = 256,
@@ -81,6 +81,6 @@ def check_neighbours(k: Sequence[int], bank_size: int) -> None:
     if not k or min(k) < 1 or max(k) > bank_size:
         raise ValueError(
             f'k-NN with k={tuple(k)} needs at least one k, each from 1 to the '
-            f'number of labelled samples in the bank, {bank_size}; change k '
+            f'number of labeled samples in the bank, {bank_size}; change k '
             'or bank_dataloader.dataset'
         )

@@ -21,8 +21,8 @@ class Deployed(nn.Module):
     Args:
         model: an ``ImageClassifier``, a `SelfSupervisedEncoder`, whose head
             and prototypes are not used, or an algorithm of MMPretrain.
-        with_preprocessing: take images of 0 to 255 in RGB (or grey) and
-            normalise them as the model's ``data_preprocessor`` does.
+        with_preprocessing: take images of 0 to 255 in RGB (or gray) and
+            normalize them as the model's ``data_preprocessor`` does.
         bgr: with preprocessing, the network was trained on BGR.
     Shape:
         (N, C, H, W); returns (N, K), or (N, D) without a head.
@@ -95,11 +95,11 @@ def prepared_as(student: Student) -> str:
     """What has to be done to RGB images of 0 to 255, as a sentence."""
     if not student.knows_preprocessing:
         return (
-            'the file does not say how images were normalised (earlier '
-            'versions lost it): normalise them as in training, or give '
+            'the file does not say how images were normalized (earlier '
+            'versions lost it): normalize them as in training, or give '
             '--config with the config of the training'
         )
-    order = 'grey' if student.channels == 1 else 'RGB'
+    order = 'gray' if student.channels == 1 else 'RGB'
     if sees_bgr(student.cfg):
         order = 'BGR (turn RGB round)'
     given = student.model.data_preprocessor

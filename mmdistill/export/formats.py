@@ -123,7 +123,7 @@ def export_student(
     inside = options.with_preprocessing or kind.normalizes
     if inside and not student.knows_preprocessing:
         raise ExportError(
-            f'{checkpoint} does not say how images were normalised, which '
+            f'{checkpoint} does not say how images were normalized, which '
             f'this export has inside: {prepared_as(student)}'
         )
     return kind().write(student, path, options)

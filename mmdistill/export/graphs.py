@@ -60,7 +60,7 @@ class GraphFormat(ExportFormat):
             stream.write(file)
         said = prepared_as(student)
         if inside:
-            order = 'grey' if student.channels == 1 else 'RGB'
+            order = 'gray' if student.channels == 1 else 'RGB'
             said = f'images are {order}, 0 to 255; inside, {said}'
         answers = (
             'logits, without softmax' if deployed.classifies else 'features'

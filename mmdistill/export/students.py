@@ -46,7 +46,7 @@ class Student:
         input_size: (height, width) of its images, or None if the file does
             not say.
         knows_preprocessing: whether the file, or the config given with it,
-            says how images were normalised, or that they were not. Files that
+            says how images were normalized, or that they were not. Files that
             were written by earlier versions for plain classifiers do not.
     """
 

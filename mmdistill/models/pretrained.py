@@ -93,14 +93,14 @@ def what_to_change(
 class Pretrained(PretrainedInit):
     """Takes every tensor of a backbone from the file of another run.
 
-    It replaces MMEngine's initialisation of this name, which only logs what
+    It replaces MMEngine's initialization of this name, which only logs what
     does not fit and leaves it random. The file is a full checkpoint of a
     distillation (keys ``student.backbone.…``), an exported student, a
     classifier or a self-supervised encoder (``backbone.…``), or a bare
     backbone, whose classifier, if there is one, is left out. It is read
     whenever training starts, also when it is resumed; tests do without. A
     whole model takes a file of the whole model. As of MMEngine's, it comes
-    after every other initialisation, if its type is written without a scope.
+    after every other initialization, if its type is written without a scope.
 
     Args:
         checkpoint: a path, or an address that MMEngine reads.
@@ -108,7 +108,7 @@ class Pretrained(PretrainedInit):
             'backbone'; when None, they are found as above.
         map_location: of no consequence: weights go to the module's device.
         part: whose backbone a full checkpoint gives: 'student', or 'teacher'
-            where that learnt too (OSS, the momentum copy of DINO).
+            where that learned too (OSS, the momentum copy of DINO).
         partial: load the tensors that fit and log which were left, instead of
             refusing the file. One at least must fit.
     Raises:
@@ -194,7 +194,7 @@ class Pretrained(PretrainedInit):
             logger='current',
         )
         for names, fate in (
-            (stay, 'stay as they were initialised'),
+            (stay, 'stay as they were initialized'),
             (left, 'of the file were left'),
         ):
             if names:

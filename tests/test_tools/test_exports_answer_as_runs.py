@@ -318,7 +318,7 @@ def test_a_file_that_does_not_know_says_so(tmp_path, main, capsys):
              'mmpretrain')  # fmt: skip
     assert not out.exists()
     main('export_student', *options)
-    assert 'does not say how images were normalised' in capsys.readouterr().out
+    assert 'does not say how images were normalized' in capsys.readouterr().out
 
     # the run's own config is believed, also where it names none
     training = tmp_path / 'training.py'

@@ -1,5 +1,5 @@
 # CIFAR-100 prepared as in cifar100.py, without waiting for data: one uint8
-# tensor, cropped, flipped and normalised as whole batches on the device.
+# tensor, cropped, flipped and normalized as whole batches on the device.
 data_preprocessor = dict(
     type='BatchAugmentPreprocessor',
     num_classes=100,

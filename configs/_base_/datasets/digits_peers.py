@@ -6,7 +6,7 @@ val_evaluator = [
     dict(type='PeerAccuracy'),
 ]
 test_evaluator = val_evaluator
-# 100 labelled images, 10 a class, as the quick start's student alone has.
+# 100 labeled images, 10 a class, as the quick start's student alone has.
 train_dataloader = dict(
     dataset=dict(labelled_per_class=10, drop_unlabelled=True)
 )

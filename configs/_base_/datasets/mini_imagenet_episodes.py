@@ -1,7 +1,7 @@
 # miniImageNet for few-shot learning as in Snell et al., NeurIPS 2017, section
 # 3.2, which MCL-OKD follows (section 4.2): 84 pixels, 15 queries a class,
 # 30-way episodes in training. 1 shot. Neither paper's code has miniImageNet:
-# that images are normalised, and by ImageNet's statistics, is our choice.
+# that images are normalized, and by ImageNet's statistics, is our choice.
 #
 # data/mini_imagenet/ holds {train,val,test}.csv and the folder images/.
 data_preprocessor = dict(

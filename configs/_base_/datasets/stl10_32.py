@@ -1,5 +1,5 @@
 # STL-10 at 32 pixels, for networks trained on CIFAR (CoCoRD, Table 3): 5,000
-# labelled images to train, 8,000 to test. Crops and flips are our choice.
+# labeled images to train, 8,000 to test. Crops and flips are our choice.
 data_preprocessor = dict(
     type='BatchAugmentPreprocessor',
     num_classes=10,

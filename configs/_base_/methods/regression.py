@@ -1,4 +1,4 @@
-# Reg: regress the teacher's normalised pooled feature.
+# Reg: regress the teacher's normalized pooled feature.
 method = dict(
     student=dict(head=None, prototypes=None),
     teacher=dict(prototypes=None),

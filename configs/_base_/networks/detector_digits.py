@@ -1,5 +1,5 @@
 # A detector of few parts on the thin ResNet-18 of transfer_digits. Its images
-# are normalised as those that the backbone was distilled on.
+# are normalized as those that the backbone was distilled on.
 backbone = dict(
     type='ResNet',
     depth=18,

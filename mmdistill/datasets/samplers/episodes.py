@@ -47,7 +47,7 @@ class Episodes:
         if labels is None or not labels.ge(0).any():
             raise ValueError(
                 f'{where} draws episodes of classes, but the dataset gives no '
-                'label; use a labelled dataset with one label an image'
+                'label; use a labeled dataset with one label an image'
             )
         self.way = way
         self.size = shot + query

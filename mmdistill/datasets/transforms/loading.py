@@ -154,6 +154,6 @@ def _read_map(path: str) -> np.ndarray:
     if image.mode not in ('P', 'L'):
         raise ValueError(
             f'{path!r} is an image of mode {image.mode!r}; a map of classes '
-            'has a palette or is grey, one byte a pixel'
+            'has a palette or is gray, one byte a pixel'
         )
     return classes

@@ -23,7 +23,7 @@ from mmdistill.registry import HOOKS
 class CollapseMonitorHook(Hook):
     """Logs whether the student still tells the images of a batch apart.
 
-    Of the L2-normalised embeddings (features, of a model without embeddings):
+    Of the L2-normalized embeddings (features, of a model without embeddings):
     ``train/collapse/std`` (about 1 where they are spread evenly, 0 where all
     are one) and ``train/collapse/rank`` (dimensions in use). Of a model with
     prototypes also ``train/collapse/prototype_entropy`` (1 is even use) and
@@ -88,12 +88,12 @@ class CollapseMonitorHook(Hook):
 
     def _warning(self, runner, measured: dict[str, Tensor]) -> str:
         return (
-            'the representations are collapsing: the normalised embeddings '
+            'the representations are collapsing: the normalized embeddings '
             f'of iteration {runner.iter + 1} have the standard deviation '
             f'{float(measured["std"]):.4f}, below CollapseMonitorHook.min_std='
             f'{self.min_std} (about 1 is even), and the effective rank '
             f'{float(measured["rank"]):.1f}. Look at what keeps samples '
-            'apart: the teacher temperature (too high?), centre, prior and '
+            'apart: the teacher temperature (too high?), center, prior and '
             'Sinkhorn iterations (too few?), the momentum of slow copies (too '
             'low?), the learning rate and its warm-up (too fast?), and '
             'whether the teacher itself tells them apart. This is said once; '

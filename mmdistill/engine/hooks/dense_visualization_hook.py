@@ -12,7 +12,7 @@ from torchvision.io import write_png
 from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks
 
 from mmdistill.registry import HOOKS
-from mmdistill.utils.palette import class_colours
+from mmdistill.utils.palette import class_colors
 
 
 # The second is its name of the first edition.
@@ -120,13 +120,13 @@ class DenseVisualizationHook(Hook):
                 f'{x} {score:.2f}'
                 for x, score in zip(names, scores, strict=True)
             ]
-        # Colour 0 is black, which maps keep for the background.
-        colours = _colours(instances.labels + 1)
+        # Color 0 is black, which maps keep for the background.
+        colors = _colors(instances.labels + 1)
         if 'masks' in instances:
             image = draw_segmentation_masks(
-                image, instances.masks, self.alpha, colours
+                image, instances.masks, self.alpha, colors
             )
-        return draw_bounding_boxes(image, instances.bboxes, names, colours)
+        return draw_bounding_boxes(image, instances.bboxes, names, colors)
 
     def _draw_map(
         self, image: Tensor, pixels: PixelData, classes: Sequence[str]
@@ -135,7 +135,7 @@ class DenseVisualizationHook(Hook):
         present = present[present.flatten() != _background(classes)]
         masks = pixels.data == present
         return draw_segmentation_masks(
-            image, masks, self.alpha, _colours(present.flatten())
+            image, masks, self.alpha, _colors(present.flatten())
         )
 
     def _put(self, runner, picture: Tensor, img_path: str) -> None:
@@ -156,6 +156,6 @@ def _background(classes: Sequence[str]) -> int:
     return classes.index('background') if 'background' in classes else -1
 
 
-def _colours(numbers: Tensor) -> list[tuple[int, int, int]]:
-    palette = class_colours(int(numbers.max()) + 1).tolist()
+def _colors(numbers: Tensor) -> list[tuple[int, int, int]]:
+    palette = class_colors(int(numbers.max()) + 1).tolist()
     return [tuple(palette[number]) for number in numbers.tolist()]

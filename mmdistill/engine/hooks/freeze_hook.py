@@ -13,8 +13,10 @@ class FreezeHook(Hook):
     Its gradients are dropped just before the optimizer steps, so neither
     momentum nor weight decay moves it, and DDP need not know.
 
-    Papers: SwAV freezes its prototypes for the first 5005 iterations, DINO
-    its last layer for the first epoch.
+    SwAV (Caron et al., NeurIPS 2020, https://arxiv.org/abs/2006.09882)
+    freezes its prototypes for the first 5005 iterations, DINO (Caron et al.,
+    ICCV 2021, https://arxiv.org/abs/2104.14294) its last layer for the first
+    epoch.
 
     Args:
         module: path of the module in the model, such as

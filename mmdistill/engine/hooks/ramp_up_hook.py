@@ -17,7 +17,7 @@ class RampUpHook(AttributeScheduleHook):
     its loss grow this way.
 
     Paper: Laine and Aila, Temporal Ensembling for Semi-Supervised Learning,
-    ICLR 2017, section 3.
+    ICLR 2017, https://arxiv.org/abs/1610.02242, section 3.
 
     Args:
         attribute: path of the number in the model, such as

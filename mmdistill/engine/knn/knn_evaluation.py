@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from mmdistill.datasets.sample_stream import index_samples, seeded
 from mmdistill.engine.knn.features import extract_features, feature_reader
 from mmdistill.evaluation.weighted_knn import (
-    NEIGHBOURS,
+    NEIGHBORS,
     check_neighbours,
     weighted_knn,
 )
@@ -28,11 +28,11 @@ class KNNEvaluation:
 
     Args:
         runner: builds the bank's dataloader, and knows the seed.
-        bank_dataloader: config of a dataloader of the labelled images that
+        bank_dataloader: config of a dataloader of the labeled images that
             vote: the training images, prepared as in testing. Its sampler is
             the DefaultSampler in order, its collate_fn default_collate,
             unless it names others.
-        k: numbers of neighbours.
+        k: numbers of neighbors.
         temperature: of the votes.
         chunk_size: samples classified at a time, see `weighted_knn`.
         fp16: run the model under autocast.
@@ -45,7 +45,7 @@ class KNNEvaluation:
         self,
         runner,
         bank_dataloader: dict,
-        k: Sequence[int] = NEIGHBOURS,
+        k: Sequence[int] = NEIGHBORS,
         temperature: float = 0.07,
         chunk_size: int = 256,
         fp16: bool = False,
@@ -146,7 +146,7 @@ def _labelled(features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     if not known.any():
         raise ValueError(
             f'none of {len(labels)} samples has a label, which k-NN needs of '
-            'the bank and of the validation set; use labelled datasets'
+            'the bank and of the validation set; use labeled datasets'
         )
     if known.all():
         return features, labels

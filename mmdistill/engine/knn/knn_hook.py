@@ -9,7 +9,7 @@ from mmdistill.datasets.sample_stream import index_samples
 from mmdistill.engine.knn.features import network_of
 from mmdistill.engine.knn.knn_evaluation import KNNEvaluation, build_loader
 from mmdistill.engine.utils import unwrap
-from mmdistill.evaluation.weighted_knn import NEIGHBOURS
+from mmdistill.evaluation.weighted_knn import NEIGHBORS
 from mmdistill.registry import HOOKS
 
 
@@ -23,7 +23,7 @@ class KNNHook(Hook):
     numbers included.
 
     Args:
-        bank_dataloader: config of a dataloader of the labelled images that
+        bank_dataloader: config of a dataloader of the labeled images that
             vote, see `KNNValLoop`.
         val_dataloader: config of one of the images to classify; those of the
             run's validation when None.
@@ -52,7 +52,7 @@ class KNNHook(Hook):
         val_dataloader: dict | None = None,
         interval: int = 10,
         by_epoch: bool = True,
-        k: Sequence[int] = NEIGHBOURS,
+        k: Sequence[int] = NEIGHBORS,
         temperature: float = 0.07,
         chunk_size: int = 256,
         fp16: bool = False,

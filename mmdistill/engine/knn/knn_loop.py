@@ -10,7 +10,7 @@ from mmdistill.engine.knn.feature_loop import FeatureLoop
 from mmdistill.engine.knn.features import network_of
 from mmdistill.engine.knn.knn_evaluation import KNNEvaluation
 from mmdistill.engine.utils import unwrap
-from mmdistill.evaluation.weighted_knn import NEIGHBOURS
+from mmdistill.evaluation.weighted_knn import NEIGHBORS
 from mmdistill.registry import LOOPS
 
 
@@ -23,7 +23,7 @@ class _KNNLoop(FeatureLoop):
         dataloader,
         evaluator,
         bank_dataloader: dict,
-        k: Sequence[int] = NEIGHBOURS,
+        k: Sequence[int] = NEIGHBORS,
         temperature: float = 0.07,
         chunk_size: int = 256,
         fp16: bool = False,
@@ -46,7 +46,7 @@ class _KNNLoop(FeatureLoop):
 
 @LOOPS.register_module()
 class KNNValLoop(_KNNLoop, ValLoop):
-    """Validates by weighted k-NN on the features of labelled images.
+    """Validates by weighted k-NN on the features of labeled images.
 
     The metrics are ``knn/top1_k20`` and so on, and ``knn/top5_k20``, in
     percent. MMEngine wants a ``val_evaluator``: an empty list is enough;
@@ -54,16 +54,16 @@ class KNNValLoop(_KNNLoop, ValLoop):
     validation set lie on the device while a validation runs.
 
     Paper: Wu et al., Unsupervised Feature Learning via Non-Parametric
-    Instance Discrimination, CVPR 2018, section 3.4; the protocol of the
-    ProtoCPC, DINO and SEED papers.
+    Instance Discrimination, CVPR 2018, https://arxiv.org/abs/1805.01978,
+    section 3.4; the protocol of the ProtoCPC, DINO and SEED papers.
 
     Args:
         runner, dataloader, evaluator, fp16: as of MMEngine's loop.
-        bank_dataloader: config of a dataloader of the labelled images that
+        bank_dataloader: config of a dataloader of the labeled images that
             vote: the training images, prepared as in testing. Its sampler is
             the DefaultSampler in order, its collate_fn default_collate,
             unless it names others.
-        k: numbers of neighbours.
+        k: numbers of neighbors.
         temperature: of the votes, dimensionless.
         chunk_size: images classified at a time; the memory needed beside the
             features is about chunk_size x (size of the bank) x 4 bytes.

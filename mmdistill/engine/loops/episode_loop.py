@@ -141,8 +141,10 @@ class EpisodeValLoop(_EpisodeLoop, ValLoop):
     MMEngine wants a ``val_evaluator``: an empty list is enough; metrics in it
     are computed, too.
 
-    Paper: Snell et al., Prototypical Networks for Few-shot Learning, NeurIPS
-    2017, section 3; Table 5 of seed 004_3f53bd953af4039d.txt.
+    Papers: Snell et al., Prototypical Networks for Few-shot Learning, NeurIPS
+    2017, https://arxiv.org/abs/1703.05175, section 3; Table 5 of Yang et al.,
+    Multi-view Contrastive Learning for Online Knowledge Distillation, in the
+    earlier, longer version of https://arxiv.org/abs/2006.04093.
 
     Args:
         runner, dataloader, evaluator, fp16: as of MMEngine's loop; the

@@ -50,9 +50,9 @@ class CIFARTransition(nn.Module):
         self.norm = nn.BatchNorm2d(in_channels)
         self.conv = nn.Conv2d(in_channels, channels, 1, bias=False)
 
-    def forward(self, normalised: Tensor) -> Tensor:
+    def forward(self, normalized: Tensor) -> Tensor:
         """From the output of ``norm`` to the next dense block."""
-        return F.avg_pool2d(self.conv(F.relu(normalised)), 2)
+        return F.avg_pool2d(self.conv(F.relu(normalized)), 2)
 
 
 @MODELS.register_module()
@@ -161,7 +161,7 @@ class CIFARDenseNet(CIFARBackbone):
         )
         for block, norm, following in steps:
             x = block(x)
-            normalised = norm(x)
-            maps.append(normalised if self.pre_activation else x)
-            x = following(normalised)
+            normalized = norm(x)
+            maps.append(normalized if self.pre_activation else x)
+            x = following(normalized)
         return [*maps, x]

@@ -1,4 +1,8 @@
-"""The CIFAR ResNets of He et al., as in the RepDistiller benchmark."""
+"""The CIFAR ResNets, as in https://github.com/HobbitLong/RepDistiller.
+
+Paper: He et al., Deep Residual Learning for Image Recognition, CVPR 2016,
+https://arxiv.org/abs/1512.03385.
+"""
 
 from __future__ import annotations
 

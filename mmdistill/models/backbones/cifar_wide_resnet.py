@@ -35,12 +35,12 @@ class CIFARWideBlock(nn.Module):
                 in_channels, channels, 1, stride, bias=False
             )
 
-    def forward(self, x: Tensor, normalised: Tensor | None = None) -> Tensor:
-        """Run the block; ``normalised`` is bn1(x), if already computed."""
-        if normalised is None:
+    def forward(self, x: Tensor, normalized: Tensor | None = None) -> Tensor:
+        """Run the block; ``normalized`` is bn1(x), if already computed."""
+        if normalized is None:
             out = F.relu(self.bn1(x), inplace=True)
         else:
-            out = F.relu(normalised)
+            out = F.relu(normalized)
         if self.convShortcut is not None:
             x = self.convShortcut(out)
         out = F.relu(self.bn2(self.conv1(out)), inplace=True)
@@ -133,11 +133,11 @@ class CIFARWideResNet(CIFARBackbone):
         # The norm after a stage belongs to the first block of the next stage.
         norms = [stages[1][0].bn1, stages[2][0].bn1, self.bn1]
         x = self.conv1(x)
-        maps, normalised = [x], None
+        maps, normalized = [x], None
         for (first, *others), norm in zip(stages, norms, strict=True):
-            x = first(x, normalised)
+            x = first(x, normalized)
             for block in others:
                 x = block(x)
-            normalised = norm(x)
-            maps.append(normalised if self.pre_activation else x)
-        return [*maps, F.relu(normalised)]
+            normalized = norm(x)
+            maps.append(normalized if self.pre_activation else x)
+        return [*maps, F.relu(normalized)]

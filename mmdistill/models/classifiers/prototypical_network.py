@@ -100,6 +100,6 @@ def _labels(samples: list | BatchedSamples) -> Tensor:
     if label is None:
         raise ValueError(
             'PrototypicalNetwork learns from labels, which this batch lacks; '
-            'use a labelled dataset in train_dataloader'
+            'use a labeled dataset in train_dataloader'
         )
     return label

@@ -30,7 +30,7 @@ class DenseModel(BaseModel):
             Batch norms of new layers always learn, and are synchronised with
             'sync'. One process, or the CPU, has plain batch norms.
         data_preprocessor: default: `DetectionPreprocessor`.
-        init_cfg: MMEngine's initialisation config.
+        init_cfg: MMEngine's initialization config.
     Raises:
         ValueError: for an unknown norm, or no classes.
     """

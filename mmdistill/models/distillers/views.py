@@ -21,7 +21,7 @@ def read_views(
 ) -> list[Representation]:
     """Representations of views, with one forward pass a size.
 
-    Neighbours of one size are joined to one batch, and an encoder's head sees
+    Neighbors of one size are joined to one batch, and an encoder's head sees
     all views in one, as in the published multi-crop code: BatchNorm takes its
     statistics over them.
 

@@ -21,7 +21,8 @@ class FeatureConfusionLoss(DistillLoss):
     the sum over both and their views, the mean over the samples.
 
     Paper: Choi et al., Unsupervised Representation Transfer for Small
-    Networks: I Believe I Can Distill On-the-Fly, NeurIPS 2021, eq. 7.
+    Networks: I Believe I Can Distill On-the-Fly, NeurIPS 2021
+    (https://proceedings.neurips.cc/paper/2021 is the volume), eq. 7.
 
     Args:
         classifier: config of a `FeatureClassifier`.

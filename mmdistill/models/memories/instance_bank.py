@@ -131,17 +131,17 @@ class InstanceBank(nn.Module):
         self.position[self.order] = torch.arange(
             len(labels), device=labels.device
         )
-        labelled = labels[labels >= 0]
-        self.class_count = labelled.bincount()
+        labeled = labels[labels >= 0]
+        self.class_count = labeled.bincount()
         # Unlabeled samples (-1) come first in the order.
         self.class_start = (
             len(labels)
-            - len(labelled)
+            - len(labeled)
             + self.class_count.cumsum(0)
             - self.class_count
         )
         self._largest_class = (
-            int(self.class_count.max()) if len(labelled) else 1
+            int(self.class_count.max()) if len(labeled) else 1
         )
 
     @property

@@ -34,7 +34,7 @@ class DetectionPreprocessor(BaseDataPreprocessor):
                 raise TypeError(
                     'DetectionPreprocessor takes uint8 images, which it '
                     f'divides by 255, got {image.dtype}; leave the conversion '
-                    'to float and the normalisation out of the pipeline'
+                    'to float and the normalization out of the pipeline'
                 )
         images = self.cast_data(images)
         return {**data, 'inputs': [image.float() / 255 for image in images]}

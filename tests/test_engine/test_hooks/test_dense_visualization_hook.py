@@ -9,7 +9,7 @@ from mmengine.structures import InstanceData, PixelData
 from torchvision.io import decode_image
 
 from mmdistill.registry import HOOKS
-from mmdistill.utils.palette import class_colours
+from mmdistill.utils.palette import class_colors
 
 CLASSES = ('cat', 'dog', 'cow')
 IMAGE = torch.full((3, 40, 60), 100, dtype=torch.uint8)
@@ -55,12 +55,12 @@ def detections(scores=(0.9, 0.3)):
 def test_sure_boxes_in_the_colour_of_their_class(tmp_path):
     draw([detections()], out_dir=str(tmp_path / 'new'), score_thr=0.5)
     picture = decode_image(str(tmp_path / 'new' / 'pic.png'))
-    colour = torch.from_numpy(class_colours(4)[2])
+    colour = torch.from_numpy(class_colors(4)[2])
     assert torch.equal(picture[:, 35, 10], colour)
     assert (picture[:, 30, 25:] == 100).all()  # below the text
     draw([detections()], out_dir=str(tmp_path), score_thr=0.2)
     both = decode_image(str(tmp_path / 'pic.png'))
-    assert torch.equal(both[:, 30, 40], torch.from_numpy(class_colours(4)[3]))
+    assert torch.equal(both[:, 30, 40], torch.from_numpy(class_colors(4)[3]))
 
 
 def test_masks_are_blended(tmp_path):
@@ -70,7 +70,7 @@ def test_masks_are_blended(tmp_path):
     sample.pred_instances.masks = masks
     draw([sample], out_dir=str(tmp_path), alpha=0.25)
     picture = decode_image(str(tmp_path / 'pic.png')).float()
-    blend = 0.75 * 100 + 0.25 * torch.from_numpy(class_colours(3)[2]).float()
+    blend = 0.75 * 100 + 0.25 * torch.from_numpy(class_colors(3)[2]).float()
     # a corner that the label does not reach
     assert (picture[:, 29, 17] - blend).abs().max() <= 1
 
@@ -117,7 +117,7 @@ def test_colours_of_the_development_kit():
         (0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0), (0, 0, 128),
         (128, 0, 128), (0, 128, 128), (128, 128, 128), (64, 0, 0),
     ]  # fmt: skip
-    found = class_colours(256)
+    found = class_colors(256)
     assert found[:9].tolist() == [list(colour) for colour in expected]
     assert found[[15, 20, 255]].tolist() == [
         [192, 128, 128], [0, 64, 128], [224, 224, 192]

@@ -309,7 +309,7 @@ def test_preprocessor_moves_and_scales_images_alone():
     for image, given in zip(out['inputs'], data['inputs'], strict=True):
         assert torch.equal(image, given.float() / 255)
     assert out['data_samples'] is data['data_samples']
-    with pytest.raises(TypeError, match='uint8.*normalisation'):
+    with pytest.raises(TypeError, match='uint8.*normalization'):
         build().data_preprocessor(dict(inputs=[torch.rand(3, 4, 4)]))
 
 
