@@ -496,6 +496,16 @@ def test_plug_in_losses_run_in_float32_too():
         (dict(losses=dict(kd=dict(temperature=4))), ValueError, "'type'"),
         (dict(losses=dict(), task_weight=0), ValueError, 'nothing to learn'),
         (dict(losses=dict(task=KD)), ValueError, 'rename'),
+        (dict(losses={'items': KD}), ValueError, r"'items'.*model\.losses"),
+        (dict(losses={'k.d': KD}), ValueError, r"'k\.d'.*model\.losses"),
+        *(
+            (
+                dict(teacher=None, teachers={name: dict(model=TEACHER)}),
+                ValueError,
+                rf'model\.teachers\.{name}.*choose another',
+            )
+            for name in ('items', 'forward', 'a.b')
+        ),
         (
             dict(teacher=tiny_classifier(classes=7)),
             ValueError,

@@ -104,12 +104,13 @@ class TeacherCheckHook(Hook):
                 "use dict(type='Accuracy')"
             )
         if accuracy < self.min_accuracy:
+            preprocessor = target.setting_preprocessor
             raise RuntimeError(
-                f'the {target.name} reaches {accuracy:.2f} % on the '
+                f'{target.setting} reaches {accuracy:.2f} % on the '
                 f'validation set, below min_accuracy={self.min_accuracy}; '
-                f'check {target.setting_ckpt} ({target.ckpt!r}), its classes '
-                'and its preprocessor (model.teacher_preprocessor), or lower '
-                'TeacherCheckHook.min_accuracy'
+                f'check {target.setting_ckpt} ({target.ckpt!r}), its classes'
+                + f', its preprocessor ({preprocessor})' * bool(preprocessor)
+                + ', or lower TeacherCheckHook.min_accuracy'
             )
 
 

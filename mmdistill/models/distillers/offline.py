@@ -151,6 +151,7 @@ class OfflineDistiller(ComparingDistiller):
                 entry.get('ckpt'),
                 setting=entry['setting'],
                 setting_ckpt=entry['setting_ckpt'],
+                setting_preprocessor=entry['setting_preprocessor'],
             )
         )
         if prototypes == 'new':

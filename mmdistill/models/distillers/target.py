@@ -43,7 +43,7 @@ class Target:
         input_size: (C, H, W) of its images, for the dry run.
         ckpt: file of a frozen one's weights.
         setting: config key of the network; of a frozen one, ``setting_ckpt``
-            is that of its file.
+            is that of its file, ``setting_preprocessor`` that of its images'.
         all_views: it sees all views, not only the global ones.
         classes: names of the classes in its file; None if the file does not
             tell, or was not read yet.
@@ -56,6 +56,7 @@ class Target:
     ckpt: str | None = None
     setting: str = ''
     setting_ckpt: str = ''
+    setting_preprocessor: str = ''
     all_views: bool = False
     classes: tuple[str, ...] | None = None
     is_ready: bool = True
@@ -163,7 +164,7 @@ def teacher_entries(
         short: the same of the one that is called 'teacher', if its ``model``
             is given.
     Returns:
-        the same, with the config keys ``setting`` and ``setting_ckpt``.
+        the same, with the config keys that `Target` has.
     Raises:
         ValueError: for an entry that is none, or two of one name.
     """
@@ -171,10 +172,18 @@ def teacher_entries(
     entries = {}
     if short['model'] is not None:
         entries['teacher'] = dict(
-            short, setting='model.teacher', setting_ckpt='model.teacher_ckpt'
+            short,
+            setting='model.teacher',
+            setting_ckpt='model.teacher_ckpt',
+            setting_preprocessor='model.teacher_preprocessor',
         )
     for name, entry in (teachers or {}).items():
         where = f'model.teachers.{name}'
+        if not name.isidentifier() or hasattr(nn.ModuleDict(), name):
+            raise ValueError(
+                f'{where} needs a name that is a word of its own, which no '
+                f'module has as an attribute, got {name!r}; choose another'
+            )
         if name in entries:
             raise ValueError(
                 f'{where} and model.teacher have one name; choose another, or '
@@ -188,6 +197,9 @@ def teacher_entries(
                 + (f'{unknown} besides' if unknown else repr(entry)[:80])
             )
         entries[name] = dict(
-            entry, setting=f'{where}.model', setting_ckpt=f'{where}.ckpt'
+            entry,
+            setting=f'{where}.model',
+            setting_ckpt=f'{where}.ckpt',
+            setting_preprocessor=f'{where}.preprocessor',
         )
     return entries

@@ -166,6 +166,18 @@ def test_bad_teacher_stops_the_run(tmp_path):
         DistillRunner.from_cfg(teacher_check(tmp_path, 90)).train()
 
 
+def test_a_bad_teacher_of_several_is_called_by_its_keys(tmp_path):
+    cfg = teacher_check(tmp_path, 90)
+    network = cfg.model.pop('teacher')
+    cfg.model.teachers = dict(good=dict(model=network))
+    cfg.model.losses.kd.target = 'good'
+    with pytest.raises(
+        RuntimeError,
+        match=r'model\.teachers\.good\.ckpt.*teachers\.good\.preprocessor',
+    ):
+        DistillRunner.from_cfg(cfg).train()
+
+
 def test_no_validation_set_for_min_accuracy(tmp_path):
     cfg = teacher_check(tmp_path, 90)
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
