@@ -169,7 +169,7 @@ class VisionTransformer(nn.Module):
 
 
 class DINOHead(nn.Module):
-    """Some layers, L2, and a weight-normalised last layer."""
+    """Some layers, L2, and a weight-normalized last layer."""
 
     def __init__(
         self, width, prototypes, dim=256, hidden=2048, norm=False, depth=3

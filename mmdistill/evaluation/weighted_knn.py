@@ -50,7 +50,7 @@ def weighted_knn(
         ValueError: if a k exceeds the bank, or a label is out of range.
     """
     sizes = sorted(set(k))
-    check_neighbours(sizes, len(bank))
+    check_neighbors(sizes, len(bank))
     if bank_labels.min() < 0 or bank_labels.max() >= num_classes:
         raise ValueError(
             f'bank_labels lie between {int(bank_labels.min())} and '
@@ -76,7 +76,7 @@ def weighted_knn(
     return {size: torch.cat(parts) for size, parts in ranked.items()}
 
 
-def check_neighbours(k: Sequence[int], bank_size: int) -> None:
+def check_neighbors(k: Sequence[int], bank_size: int) -> None:
     """Raise ValueError unless every k is from 1 to the size of the bank."""
     if not k or min(k) < 1 or max(k) > bank_size:
         raise ValueError(

@@ -158,7 +158,7 @@ class Pretrained(PretrainedInit):
         self._report(module, stay, left)
         if hasattr(module, '_params_init_info'):
             update_init_info(module, init_info=self._get_init_info())
-        # MMPretrain's backbones initialise anew (residual norms, position
+        # MMPretrain's backbones initialize anew (residual norms, position
         # embeddings) unless their init_cfg is this one alone, not a list.
         if isinstance(getattr(module, 'init_cfg', None), list):
             module.init_cfg = dict(

@@ -172,7 +172,7 @@ def test_no_labels(dataset):
         sampler(dataset)
 
 
-def test_unlabelled_samples_are_in_no_episode():
+def test_unlabeled_samples_are_in_no_episode():
     labels = torch.tensor([-1, 4, 4, -1, 7, 7, 4, -1, 7])
     found = Episodes(labels, way=2, shot=1, query=2)
     for number in range(20):

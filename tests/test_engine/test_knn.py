@@ -154,7 +154,7 @@ def test_evaluator_is_computed_too(tmp_path):
     assert 'knn/top1_k10' in metrics[0]
 
 
-def test_unlabelled_samples_do_not_vote(tmp_path):
+def test_unlabeled_samples_do_not_vote(tmp_path):
     some = bank(None, labelled_per_class=3)
     alone = bank(None, labelled_per_class=3, drop_unlabelled=True)
     metrics = []

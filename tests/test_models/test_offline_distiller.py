@@ -181,7 +181,7 @@ def test_batch_without_label_fields_in_a_labelled_run():
     assert losses['task'] == 0
 
 
-def test_unlabelled_dataset():
+def test_unlabeled_dataset():
     batch = digits_batch(labels=False)
     with pytest.raises(ValueError, match='task_weight=0'):
         losses_of(build(), batch)

@@ -173,7 +173,7 @@ def test_it_teaches_a_resnet8x4_that_sees_less(size):
 @pytest.mark.parametrize('aux_logits', [False, True])
 @pytest.mark.parametrize('layout', ['torchvision', 'mmpretrain'])
 def test_torchvisions_inception_answers_alike(tmp_path, layout, aux_logits):
-    """Its published weights take images that are normalised by 127.5."""
+    """Its published weights take images that are normalized by 127.5."""
     network = torchvision.models.inception_v3(
         weights=None, num_classes=2, init_weights=False, transform_input=True
     ).eval()

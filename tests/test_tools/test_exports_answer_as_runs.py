@@ -164,7 +164,7 @@ EVERY = [
 
 @pytest.mark.parametrize('distilled, to_rgb, place', EVERY)
 def test_a_classifier(tmp_path, images, main, distilled, to_rgb, place):
-    """Its file through MMPretrain, and as a program that normalises."""
+    """Its file through MMPretrain, and as a program that normalizes."""
     runner, path = trained(
         tmp_path / 'run', images, classifier(CIFAR), distilled, to_rgb, place
     )
@@ -193,7 +193,7 @@ def test_a_classifier(tmp_path, images, main, distilled, to_rgb, place):
 def test_a_classifier_of_torchvision(
     tmp_path, images, main, capsys, distilled, to_rgb, place
 ):
-    """ONNX that normalises inside, and torchvision's network, normalised."""
+    """ONNX that normalizes inside, and torchvision's network, normalized."""
     runner, path = trained(
         tmp_path / 'run', images, classifier(RESNET), distilled, to_rgb, place
     )

@@ -12,7 +12,7 @@ from mmdistill.datasets.sample_stream import index_samples, seeded
 from mmdistill.engine.knn.features import extract_features, feature_reader
 from mmdistill.evaluation.weighted_knn import (
     NEIGHBORS,
-    check_neighbours,
+    check_neighbors,
     weighted_knn,
 )
 from mmdistill.models.probing import evaluating
@@ -58,7 +58,7 @@ class KNNEvaluation:
         self.fp16 = fp16
         self.part = part
         self.bank = build_loader(runner, bank_dataloader)
-        check_neighbours(self.k, len(self.bank.dataset))
+        check_neighbors(self.k, len(self.bank.dataset))
 
     def __call__(
         self, model: nn.Module, batches: Iterable[dict], num_samples: int
@@ -90,7 +90,7 @@ class KNNEvaluation:
                     (self.bank, size),
                 )
             )
-        return self._accuracies(_labelled(*queries), _labelled(*bank))
+        return self._accuracies(_labeled(*queries), _labeled(*bank))
 
     def _accuracies(
         self,
@@ -140,7 +140,7 @@ def build_loader(runner, cfg: dict) -> DataLoader:
     return loader
 
 
-def _labelled(features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+def _labeled(features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Without the samples that have no label."""
     known = labels >= 0
     if not known.any():

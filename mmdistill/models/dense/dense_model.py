@@ -27,7 +27,7 @@ class DenseModel(BaseModel):
         norm: the backbone's batch norms: 'frozen' keeps their statistics and
             their parameters as loaded; 'tuned' learns both, each process by
             itself; 'sync' learns both with the statistics of all processes.
-            Batch norms of new layers always learn, and are synchronised with
+            Batch norms of new layers always learn, and are synchronized with
             'sync'. One process, or the CPU, has plain batch norms.
         data_preprocessor: default: `DetectionPreprocessor`.
         init_cfg: MMEngine's initialization config.

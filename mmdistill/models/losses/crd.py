@@ -198,7 +198,7 @@ class CRDLoss(DistillLoss):
 
     def _objective(self, scores: list[Tensor]) -> Tensor:
         """The loss given the scores of both sides, each (N, 1 + K)."""
-        log_z = self._normalise(scores).log()
+        log_z = self._normalize(scores).log()
         count = is_score(scores[0][:, 1:]).sum(dim=1, keepdim=True)
         count = count.clamp(min=1).to(log_z)  # 0 while a queue is empty
         return add_up(
@@ -210,7 +210,7 @@ class CRDLoss(DistillLoss):
         """n, the number of samples that the noise is uniform over."""
         return self.queue_size or len(self.bank_student)
 
-    def _normalise(self, scores: list[Tensor]) -> Tensor:
+    def _normalize(self, scores: list[Tensor]) -> Tensor:
         """Z of both sides, set once from the first batch of all processes.
 
         With queues it is the first batch that finds a filled queue.

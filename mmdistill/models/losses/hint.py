@@ -69,7 +69,7 @@ class HintLoss(DistillLoss):
             )
         if batch_norm_relu and not regressor:
             raise ValueError(
-                'HintLoss with batch_norm_relu=True normalises what the '
+                'HintLoss with batch_norm_relu=True normalizes what the '
                 'regressor gives, but regressor=False; set one of the two '
                 'otherwise'
             )

@@ -67,7 +67,7 @@ class RKDLoss(DistillLoss):
         return self.loss_weight * loss
 
 
-def _centred_gram(x: Tensor) -> tuple[Tensor, Tensor]:
+def _centered_gram(x: Tensor) -> tuple[Tensor, Tensor]:
     """Gram matrix and squared distances of centered x: (N, D) to two (N, N).
 
     Centering leaves differences unchanged and keeps the products small, which
@@ -82,14 +82,14 @@ def _centred_gram(x: Tensor) -> tuple[Tensor, Tensor]:
 def _relative_distances(x: Tensor) -> Tensor:
     """Pairwise distances over their mean: (N, D) to (N, N)."""
     n = len(x)
-    distance = _centred_gram(x)[1].clamp(min=1e-12).sqrt()
+    distance = _centered_gram(x)[1].clamp(min=1e-12).sqrt()
     distance = distance * (1 - torch.eye(n, dtype=x.dtype, device=x.device))
     return distance / (distance.sum() / (n * (n - 1)))
 
 
 def _angles(x: Tensor) -> Tensor:
     """Cosine of the angle at a between b and c: (N, D) to (N, N, N)."""
-    gram, squared = _centred_gram(x)
+    gram, squared = _centered_gram(x)
     # Identical samples can end up slightly apart; the direction between them
     # is rounding noise, so drop it.
     scale = gram.diagonal()

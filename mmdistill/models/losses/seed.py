@@ -92,9 +92,9 @@ class SEEDLoss(DistillLoss):
             # Pairs of one student view differ in the own key only, so its
             # scores against the queue are computed, and kept, once.
             own = (queries[s] * keys[t]).sum(dim=1)
-            normaliser = torch.logaddexp(own, spread[s])
+            normalizer = torch.logaddexp(own, spread[s])
             own_target, queue_target = targets[t]
-            terms.append((normaliser - own_target * own).mean())
+            terms.append((normalizer - own_target * own).mean())
             terms.append(-mean_inner_product(queue_target, scores[s]))
         loss = self.loss_weight * factor * add_up(terms)
         self.after_step(loss, lambda: self._enqueue(keys))

@@ -70,8 +70,8 @@ def resized_crops(
         returns (N, C, size, size).
     """
     top, left, height, width = boxes[..., None]
-    y = _centres(top, height, size, images.shape[2])
-    x = _centres(left, width, size, images.shape[3])
+    y = _centers(top, height, size, images.shape[2])
+    x = _centers(left, width, size, images.shape[3])
     x = torch.where(flip[:, None], x.flip(1), x)
     grid = torch.broadcast_tensors(x[:, None, :], y[:, :, None])
     grid = torch.stack(grid, dim=-1)
@@ -80,7 +80,7 @@ def resized_crops(
     )
 
 
-def _centres(first: Tensor, length: Tensor, size: int, of: int) -> Tensor:
+def _centers(first: Tensor, length: Tensor, size: int, of: int) -> Tensor:
     """Pixel centers of a crop in image coordinates, from -1 to 1.
 
     Shape:
@@ -115,12 +115,12 @@ def color_jitter(
         for factor in (brightness, contrast, saturation)
     )
     images = (images * brightness).clamp(0, 255)
-    mean = _grey(images, rgb).mean((2, 3), keepdim=True)
+    mean = _gray(images, rgb).mean((2, 3), keepdim=True)
     images = mean.lerp(images, contrast).clamp(0, 255)
-    return _grey(images, rgb).lerp(images, saturation).clamp(0, 255)
+    return _gray(images, rgb).lerp(images, saturation).clamp(0, 255)
 
 
-def _grey(images: Tensor, rgb: bool) -> Tensor:
+def _gray(images: Tensor, rgb: bool) -> Tensor:
     """One channel of luminance as in Pillow (ITU-R 601-2)."""
     if images.shape[1] == 1:
         return images

@@ -211,9 +211,9 @@ class MultiCropPreprocessor(BatchViewsPreprocessor):
         crops = resized_crops(
             images.flatten(0, 1), boxes, chosen['flip'], group.size
         )
-        return self._recoloured(crops, chosen, amounts.flatten(1))
+        return self._recolored(crops, chosen, amounts.flatten(1))
 
-    def _recoloured(
+    def _recolored(
         self, crops: Tensor, chosen: dict[str, Tensor], amounts: Tensor
     ) -> Tensor:
         """Apply jitter, grayscale, blur and solarization where chosen.

@@ -348,7 +348,7 @@ def test_sample_index_is_of_the_outermost_dataset(tmp_path, wrapper):
     )
 
 
-def test_unlabelled_dataset_for_a_loss_that_needs_labels(tmp_path):
+def test_unlabeled_dataset_for_a_loss_that_needs_labels(tmp_path):
     cfg = digits_config(tmp_path, CRD)
     cfg.train_dataloader.dataset.type = 'UnlabelledDigits'
     cfg.model.task_weight = 0
