@@ -496,7 +496,11 @@ def test_plug_in_losses_run_in_float32_too():
         (dict(losses=dict(kd=dict(temperature=4))), ValueError, "'type'"),
         (dict(losses=dict(), task_weight=0), ValueError, 'nothing to learn'),
         (dict(losses=dict(task=KD)), ValueError, 'rename'),
-        (dict(losses={'items': KD}), ValueError, r"'items'.*model\.losses"),
+        (
+            dict(losses={'items': KD}),
+            ValueError,
+            r"'items'.*rename it in model\.losses",
+        ),
         (dict(losses={'k.d': KD}), ValueError, r"'k\.d'.*model\.losses"),
         *(
             (
