@@ -175,6 +175,11 @@ def _chosen_target(
     targets: Mapping[str, Endpoint],
 ) -> str:
     chosen = _chosen(cfg, cls, 'target')
+    if not targets:
+        raise ValueError(
+            f'{who} ({cls.__name__}) compares the student with a target, of '
+            'which the model has none; set model.teacher or model.teachers'
+        )
     if chosen is None:
         if len(targets) != 1 and 'teacher' not in targets:
             raise ValueError(
