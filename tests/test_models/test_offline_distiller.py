@@ -496,7 +496,12 @@ def test_plug_in_losses_run_in_float32_too():
         (dict(losses=dict(kd=dict(temperature=4))), ValueError, "'type'"),
         (dict(losses=dict(), task_weight=0), ValueError, 'nothing to learn'),
         (dict(losses=dict(task=KD)), ValueError, 'rename'),
-        (dict(losses={'items': KD}), ValueError, r"'items'.*model\.losses"),
+        (dict(teacher=None), ValueError, r'has none; set model\.teacher'),
+        (
+            dict(losses={'items': KD}),
+            ValueError,
+            r"'items'.*rename it in model\.losses",
+        ),
         (dict(losses={'k.d': KD}), ValueError, r"'k\.d'.*model\.losses"),
         *(
             (
@@ -611,6 +616,7 @@ def test_teachers_share_one_copy_of_the_students_prototypes():
         teachers=dict(
             a=dict(model=tiny_encoder(prototypes=prototypes)),
             b=dict(model=tiny_encoder(depth=14)),
+            built=dict(model=MODELS.build(tiny_encoder())),
         ),
         teacher_prototypes='new',
         task_weight=0.0,
@@ -618,3 +624,20 @@ def test_teachers_share_one_copy_of_the_students_prototypes():
     assert model.momentum_copies == ('teacher_prototypes',)
     for target in model.targets.values():
         assert target.reader.prototypes is model.teacher_prototypes
+
+
+def test_images_for_a_teacher_that_is_not_there():
+    """Else it would learn from the student's, without a word."""
+    model = build(
+        dict(kd=dict(type='KDLoss', target='a')),
+        teacher=None,
+        teachers=dict(
+            a=dict(model=TEACHER, preprocessor=dict(mean=[0.0], std=[1.0]))
+        ),
+    )
+    batch = digits_batch()
+    batch['teacher_inputs'] = batch['inputs']
+    with pytest.raises(ValueError, match=r"'teacher_inputs'.*'a_inputs'"):
+        losses_of(model, batch)
+    batch['a_inputs'] = batch.pop('teacher_inputs')
+    assert losses_of(model, batch)['kd'].isfinite()

@@ -134,13 +134,6 @@ class ComparingDistiller(BaseDistiller):
                 'model.losses is empty and model.task_weight is '
                 '0: there is nothing to learn'
             )
-        bad = [k for k in losses if '.' in k or hasattr(self.losses, k)]
-        if bad:
-            raise ValueError(
-                f'a loss may not be named {bad}: modules have attributes of '
-                'these names, or dots between theirs; rename it in '
-                'model.losses'
-            )
         reserved = {TOTAL, TASK, *self.own_losses}
         taken = reserved & set(losses)
         if taken:

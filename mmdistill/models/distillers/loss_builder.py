@@ -34,9 +34,15 @@ def loss_class(name: str, cfg: dict | nn.Module) -> type[DistillLoss]:
 
     Raises:
         KeyError: for a type that is not registered, with similar names.
-        ValueError: for a config without a type.
+        ValueError: for a config without a type, or a name that no module can
+            have.
     """
     who = f'losses.{name}'
+    if '.' in name or hasattr(nn.ModuleDict(), name):
+        raise ValueError(
+            f'a loss may not be named {name!r}: modules have an attribute of '
+            'this name, or dots between names; rename it in model.losses'
+        )
     if isinstance(cfg, nn.Module):
         return _with_contract(type(cfg))
     kind = cfg.get('type') if isinstance(cfg, Mapping) else None
@@ -169,6 +175,11 @@ def _chosen_target(
     targets: Mapping[str, Endpoint],
 ) -> str:
     chosen = _chosen(cfg, cls, 'target')
+    if not targets:
+        raise ValueError(
+            f'{who} ({cls.__name__}) compares the student with a target, of '
+            'which the model has none; set model.teacher or model.teachers'
+        )
     if chosen is None:
         if len(targets) != 1 and 'teacher' not in targets:
             raise ValueError(

@@ -140,7 +140,8 @@ class OfflineDistiller(ComparingDistiller):
         prototypes: str,
     ) -> None:
         model = entry['model']
-        if prototypes == 'new' and 'prototypes' in model:
+        built = isinstance(model, nn.Module)
+        if prototypes == 'new' and not built and 'prototypes' in model:
             model = {**model, 'prototypes': None}
         target = self.add_target(
             Target(

@@ -21,7 +21,8 @@ class TargetsPreprocessor(BaseDataPreprocessor):
         targets: preprocessors of the targets' copies, by the targets' names.
     Raises:
         ValueError: if the student's mixes images of a batch, which the
-            targets' copies could not follow.
+            targets' copies could not follow; or if a batch has images for a
+            target that is not there.
     """
 
     def __init__(
@@ -45,6 +46,15 @@ class TargetsPreprocessor(BaseDataPreprocessor):
         self.targets = nn.ModuleDict(targets)
 
     def forward(self, data: dict, training: bool = False) -> dict:
+        given = [key for key in data if key.endswith('_inputs')]
+        taken = [f'{name}_inputs' for name in self.targets]
+        if not {*given} <= {*taken}:
+            raise ValueError(
+                f'the pipeline gives {given}, but teachers with images and a '
+                f'preprocessor of their own take {taken}; rename the teacher '
+                "(PackPairInputs gives those of 'teacher'), or leave its view "
+                'out of the pipeline'
+            )
         prepared = self.student(data, training)
         if training:
             for name in self.targets:

@@ -213,7 +213,8 @@ class CRDLoss(DistillLoss):
     def _normalize(self, scores: list[Tensor]) -> Tensor:
         """Z of both sides, set once from the first batch of all processes.
 
-        With queues it is the first batch that finds a filled queue.
+        With queues it is the first batch that finds a filled queue and
+        trains: what `QueueHook` fills queues with beforehand sets nothing.
         """
         if self._normalisers_set:
             return self.normalisers
@@ -223,7 +224,7 @@ class CRDLoss(DistillLoss):
             counts = torch.stack([is_score(x).sum() for x in scores])
             means = all_reduce_sum(sums) / all_reduce_sum(counts)
             found = means * self._num_samples()
-        if scores[0].shape[1] == 1:
+        if scores[0].shape[1] == 1 or not torch.is_grad_enabled():
             return found
         self.normalisers.copy_(found)
         self._normalisers_set = True

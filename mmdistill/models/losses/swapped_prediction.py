@@ -54,7 +54,8 @@ class SwappedPredictionLoss(DistillLoss):
         per view, full crops first; the teacher has the full crops only.
         Returns ().
     Raises:
-        ValueError: for lists of views that leave no pair.
+        ValueError: for lists of views that leave no pair, or queues outside of
+            `OSS`.
     Config:
         losses=dict(swap=dict(type='SwappedPredictionLoss', epsilon=0.05))
     """
@@ -90,6 +91,12 @@ class SwappedPredictionLoss(DistillLoss):
         student: Tensor | Sequence[Tensor],
         teacher: Tensor | Sequence[Tensor],
     ) -> Tensor:
+        if self.queues:
+            raise ValueError(
+                'SwappedPredictionLoss.queue_size keeps embeddings for OSS, '
+                'which alone fills its queues; leave it out, or use '
+                "model.type='OSS'"
+            )
         student, teacher, pairs = as_views(student, teacher, self.pairs)
         codes = [self.codes(view) for view in teacher]
         return self.predict(student, codes, pairs)

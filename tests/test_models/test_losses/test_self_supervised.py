@@ -228,6 +228,12 @@ def test_the_queue_shares_in_the_balance():
     assert (codes - loss.codes(batch)).abs().max() > 0.01
 
 
+def test_queues_that_nothing_fills_are_refused():
+    loss = SwappedPredictionLoss(queue_size=8, dim=4)
+    with pytest.raises(ValueError, match="queue_size.*'OSS'"):
+        loss([scores(0)] * 2, [scores(1)] * 2)
+
+
 def test_codes_in_half_precision():
     """The queue may be stored in another precision than the scores."""
     batch = scores(0, scale=1000).half()

@@ -495,6 +495,23 @@ def test_an_empty_queue_has_a_gradient(dtype):
     ]  # fmt: skip
 
 
+def test_filling_the_queues_beforehand_sets_no_normalizer():
+    """As `QueueHook` does, of networks in eval mode."""
+    loss = CRDLoss(**QUEUED)
+    batch = dict(
+        student=torch.randn(3, 6),
+        teacher=torch.randn(3, 9),
+        sample_idx=torch.arange(3),
+    )
+    with torch.no_grad():
+        for _ in range(2):
+            loss(**batch)
+    assert len(loss.queue_student) == 6
+    assert not loss.normalisers.any()
+    loss(**batch).backward()
+    assert loss.normalisers.all()
+
+
 def test_the_memory_does_not_grow_with_the_dataset():
     loss = CRDLoss(**QUEUED)
     sizes = {name: len(x) for name, x in loss.named_buffers() if x.ndim > 1}
