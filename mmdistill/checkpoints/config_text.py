@@ -4,23 +4,11 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Iterator
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.utils import import_modules_from_strings
 
-from mmdistill import registry
-from mmdistill.checkpoints.reading import (
-    CheckpointError,
-    checkpoints_are_trusted,
-)
-
-_SCOPES = ('mmengine', 'mmpretrain', 'mmdistill')
-_ADVICE = (
-    'Give --config with the config of its training, or, if you trust its '
-    'origin, --trust-checkpoints.'
-)
+from mmdistill.checkpoints.reading import CheckpointError
 
 
 def config_from_text(text: str, name: str) -> Config:
@@ -42,36 +30,6 @@ def config_from_text(text: str, name: str) -> Config:
             f'the config in {name} is no list of plain settings ({error}). '
             'Give --config with the config of its training.'
         ) from error
-
-
-def require_harmless(cfg: Config, name: str) -> None:
-    """Refuse a stranger's config that would run code when it is built.
-
-    A ``type`` with dots in it calls any function there is, so the model's
-    types must be names in a registry, and ``custom_imports`` are imported
-    only if checkpoints are trusted, which allows both.
-
-    Args:
-        cfg: the config in a checkpoint.
-        name: what error messages call the checkpoint; its path.
-    Raises:
-        CheckpointError: if it has imports, or types that no registry has.
-    """
-    imports = cfg.get('custom_imports')
-    if checkpoints_are_trusted():
-        if imports:
-            import_modules_from_strings(**imports)
-        return
-    if imports:
-        raise CheckpointError(
-            f'the config in {name} imports {imports["imports"]}. ' + _ADVICE
-        )
-    unknown = sorted(set(_types(cfg.get('model'))) - _registered())
-    if unknown:
-        raise CheckpointError(
-            f'the model in {name} has the types {unknown[:8]}, which no '
-            'registry has. ' + _ADVICE
-        )
 
 
 def _settings(tree: ast.Module) -> dict[str, Any]:
@@ -108,27 +66,3 @@ def _value(node: ast.expr) -> Any:
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return -_value(operand)
     return ast.literal_eval(node)
-
-
-def _types(value: object) -> Iterator[str]:
-    """Every ``type`` in a part of a config, without our scopes."""
-    if isinstance(value, dict):
-        kind = value.get('type')
-        if kind is not None:
-            scope, _, rest = str(kind).partition('.')
-            yield rest if scope in _SCOPES else str(kind)
-        for item in value.values():
-            yield from _types(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _types(item)
-
-
-def _registered() -> set[str]:
-    names = set()
-    for name in registry.__all__:
-        room = getattr(registry, name)
-        while room is not None:
-            names |= set(room.module_dict)
-            room = room.parent
-    return names

@@ -73,12 +73,18 @@ def by_key(
     given, custom_hooks = _modern(given, custom_hooks or (), method_hooks)
     for key, hook in given.items():
         if isinstance(hook, Hook):
+            _check_type(key, dict(type=type(hook)))
             hooks[key] = hook
         elif hook is None:
             _check_known(key, 'takes a hook out')
             hooks.pop(key, None)
             if key in MMENGINE_KEYS:
                 hooks[key] = None
+        elif not isinstance(hook, Mapping):
+            raise TypeError(
+                f'default_hooks.{key} is a hook, a dict of its settings or '
+                f'None, got {hook!r}'
+            )
         else:
             _check_type(key, hook)
             hooks[key] = {'type': _KNOWN.get(key), **hook}
@@ -145,7 +151,7 @@ def _modern(
         given[key] = hook
         moved.add(key)
         print_log(
-            f'{_name(hook["type"])} stands in custom_hooks, which is for '
+            f'{_name(_kind_of(hook))} stands in custom_hooks, which is for '
             f'hooks of your own: write default_hooks=dict({key}=dict(...)), '
             'or default_hooks=_base_.method_hooks for all of a method',
             logger='current',
@@ -156,12 +162,14 @@ def _modern(
 
 def _key_of(hook: Hook | dict) -> str | None:
     """The key that a hook's type has in ``default_hooks``, if it has one."""
-    if isinstance(hook, Hook):
-        return None
     for key, kind in {**EVERY_RUN, **OF_CONFIGS}.items():
-        if _name(hook.get('type')) == _name(kind):
+        if _name(_kind_of(hook)) == _name(kind):
             return key
     return None
+
+
+def _kind_of(hook: Hook | Mapping) -> Any:
+    return type(hook) if isinstance(hook, Hook) else hook.get('type')
 
 
 def _name(kind: Any) -> str:

@@ -164,9 +164,9 @@ def _scoped(value: Any, registry: Registry) -> Any:
 def _scope(student: nn.Module) -> str:
     """'mmpretrain' unless some part of the student comes from elsewhere."""
     known = ('torch', 'mmengine', 'mmcv', 'mmpretrain')
-    rooms = {
+    packages = {
         type(module).__module__.split('.')[0]
         for name, module in student.named_modules()
         if name != 'data_preprocessor'
     }
-    return 'mmpretrain' if rooms <= set(known) else 'mmdistill'
+    return 'mmpretrain' if packages <= set(known) else 'mmdistill'

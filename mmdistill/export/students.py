@@ -16,10 +16,8 @@ from mmdistill.checkpoints import (
     load_strictly,
     state_dict_of,
 )
-from mmdistill.checkpoints.config_text import (
-    config_from_text,
-    require_harmless,
-)
+from mmdistill.checkpoints.config_text import config_from_text
+from mmdistill.export.config_safety import require_harmless
 from mmdistill.export.student_checkpoint import student_checkpoint
 from mmdistill.models.dense.dense_model import DenseModel
 from mmdistill.models.distillers import BaseDistiller

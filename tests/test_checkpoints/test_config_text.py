@@ -8,10 +8,8 @@ import pytest
 from mmengine.config import Config
 
 from mmdistill.checkpoints import CheckpointError, trust_checkpoints
-from mmdistill.checkpoints.config_text import (
-    config_from_text,
-    require_harmless,
-)
+from mmdistill.checkpoints.config_text import config_from_text
+from mmdistill.export.config_safety import require_harmless
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 MODEL = dict(type='mmpretrain.ImageClassifier', backbone=dict(type='LeNet5'))

@@ -68,14 +68,14 @@ class StepsHook(Hook):
         optimizer = runner.optim_wrapper.optimizer
         self.parameters = list(runner.model.parameters())
         optimizer.register_step_pre_hook(self.before_step)
-        optimizer.register_step_post_hook(self.after_step)
+        optimizer.register_step_post_hook(self.after_backward)
 
     @torch.no_grad()
     def before_step(self, *_):
         self.before = [p.clone() for p in self.parameters]
 
     @torch.no_grad()
-    def after_step(self, *_):
+    def after_backward(self, *_):
         pairs = zip(self.before, self.parameters, strict=True)
         self.steps.append([before - after for before, after in pairs])
 

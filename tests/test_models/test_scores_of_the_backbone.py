@@ -149,7 +149,9 @@ def test_it_teaches_a_resnet8x4_that_sees_less(size):
             teacher_input_size=(3, 139, 139),
         )
     ).train()
-    assert model.feature_dims == dict(student=256, teacher=2048)
+    critic = model.losses.gckt
+    assert critic.embed_student.in_features == 256
+    assert critic.embed_teacher.in_features == 2048
     model.set_training_set(8, torch.arange(8) % 2)
     samples = [
         DataSample(metainfo=dict(sample_idx=i)).set_gt_label(i % 2)

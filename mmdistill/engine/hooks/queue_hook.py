@@ -71,6 +71,13 @@ class QueueHook(Hook):
                 model.prefill(batch)
                 if all(len(q) >= self.prefill for q in queues.values()):
                     break
+        left = [k for k, q in queues.items() if len(q) < self.prefill]
+        if left:
+            raise ValueError(
+                f'QueueHook(prefill={self.prefill}) fills queues of losses '
+                f'that compare the student with a target; {left} are none, or '
+                'the training set is too small. Set prefill=0'
+            )
 
     def before_train_epoch(self, runner) -> None:
         self._switch(_queues(unwrap(runner.model)), runner.epoch)
@@ -93,7 +100,7 @@ class QueueHook(Hook):
 
 
 def _queues(model: nn.Module) -> dict[str, FeatureQueue]:
-    """Every queue of a model's losses, by its path."""
+    """Every queue of a model, by its path."""
     return {
         name: module
         for name, module in model.named_modules()

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmdistill.models.distillers.base_distiller import TASK
 from mmdistill.models.distillers.comparing import ComparingDistiller, Views
@@ -34,10 +34,9 @@ class CoCoRD(OfflineDistiller):
     random and stays so (m_c = 1 in the paper). Both views of a network go
     through it in one batch.
 
-    Losses of other levels, and then the task too, look at one view, as in the
-    benchmark, where all losses see the same image: at the second, which the
-    teacher sees anyway, and with ``symmetric=False``, where the student sees
-    only the first, at the first.
+    Losses of other levels, and then the task too, look at one view, since in
+    the benchmark all losses see the same image: at the second, which the
+    teacher sees anyway, or at the first if the student sees no other.
 
     Paper: Fu et al., Contrastive Consistent Representation Distillation, BMVC
     2023, https://openreview.net/forum?id=NSMlX2F21C7, section 3, Fig. 2. The
@@ -55,8 +54,7 @@ class CoCoRD(OfflineDistiller):
             Table 7) the student's classifier learns nothing: judge the
             features (`LinearProbe`).
     Raises:
-        ValueError: as of `OfflineDistiller`, and for batches without two
-            views.
+        ValueError: as of `OfflineDistiller`, or without two views.
     Config:
         model=dict(type='CoCoRD', student=..., teacher=..., losses=dict(
             contrastive=dict(type='InfoNCELoss', queue_size=2048),
@@ -79,26 +77,22 @@ class CoCoRD(OfflineDistiller):
         self._head = head or dict(type='ProjectionHead', out_dim=128)
         losses, kwargs = cocord_losses(losses, kwargs)
         super().__init__(student, teacher, losses, **kwargs)
+        if self.dropout_views:
+            raise ValueError('CoCoRD has no dropout_views; leave it out')
         #: Losses that compare embeddings across views, and all others.
         self._across = self._losses_of(level='embedding')
         self._on_one_view = [k for k in self.losses if k not in self._across]
-        predicted = [
-            self._inputs[name].target
-            for name in self._across
-            if self.losses[name].multi_view
-        ]
-        self.symmetric = symmetric and bool(predicted)
+        both = self._models_of(
+            name for name in self._across if self.losses[name].multi_view
+        )
+        self.symmetric = symmetric and bool(both)
+        if not self.symmetric:
+            both = self._models_of(self._on_one_view)
+        used = self._models_of(self.losses)
         #: How many of the views each target sees.
         self._num_views = {
-            self._inputs[name].target: 1 for name in self._across
+            name: 1 + (name in both) for name in self.targets if name in used
         }
-        if self.symmetric:
-            self._num_views.update(dict.fromkeys(predicted, 2))
-        least = 1 if self.symmetric else 2
-        for name in self._on_one_view:
-            for target in self._inputs[name].models:
-                count = self._num_views.get(target, 0)
-                self._num_views[target] = max(count, least)
 
     def _build_losses(
         self, losses: Mapping[str, Any], input_size: Sequence[int]
@@ -108,12 +102,9 @@ class CoCoRD(OfflineDistiller):
         self.put_losses_last()
         super()._build_losses(losses, input_size)
 
-    # It has no other phase than the main one.
+    # It has no warm-up, and its slow student keeps its dropout on.
     _check_phases = ComparingDistiller._check_phases
-
-    def train(self, mode: bool = True) -> nn.Module:
-        """Training mode, of the slow student too: its dropout is on."""
-        return super(OfflineDistiller, self).train(mode)
+    train = ComparingDistiller.train
 
     def loss(
         self,
@@ -121,22 +112,15 @@ class CoCoRD(OfflineDistiller):
         data_samples: list | None = None,
         **own_inputs: list[Tensor],
     ) -> dict[str, Tensor]:
-        """Every loss by its name.
-
-        Args:
-            inputs: two views, each (N, C, H, W).
-            data_samples: N samples.
-            own_inputs: two views for the teacher, if they differ.
-        """
+        """Every loss by its name, of two views (N, C, H, W) of N images."""
         views = two_views(inputs, 'CoCoRD')
         fields = self.batch_fields(data_samples, views[0].device)
         student = self.student_reader.views(views[: 1 + self.symmetric])
         seen = self.read_targets(views, own_inputs)
         losses = {}
         if self.task_weight:
-            # On the image that losses of other levels see, too.
-            last = student[-1 if self._on_one_view else 0]
-            task = self.task_loss(last, data_samples, fields)
+            image = student[-1 if self._on_one_view else 0]
+            task = self.task_loss(image, data_samples, fields)
             losses[TASK] = self.task_weight * task
         for name in self._across:
             losses[name] = self.compare(name, student, seen, fields)

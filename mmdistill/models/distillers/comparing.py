@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,9 +10,10 @@ from mmdistill.models.distillers.base_distiller import (
     TASK,
     BaseDistiller,
 )
-from mmdistill.models.distillers.endpoint import Endpoint, LossInputs
+from mmdistill.models.distillers.endpoint import Endpoint
 from mmdistill.models.distillers.logging_model import TOTAL
 from mmdistill.models.distillers.loss_builder import (
+    LossInputs,
     build_loss,
     wants_maps,
 )
@@ -86,7 +87,7 @@ class ComparingDistiller(BaseDistiller):
         """Build losses that fit what the student and the targets give.
 
         Args:
-            losses: name to config; one that is None is left out.
+            losses: name to config; None leaves one out.
             input_size: (C, H, W) of the student's images.
         """
         losses = {k: cfg for k, cfg in losses.items() if cfg is not None}
@@ -98,11 +99,6 @@ class ComparingDistiller(BaseDistiller):
         targets = {
             name: Endpoint(name, target.reader, target.input_size, with_maps)
             for name, target in self.targets.items()
-        }
-        #: Widths of the models' features, by their names.
-        self.feature_dims = {
-            end.name: end.width('feature')
-            for end in (student, *targets.values())
         }
         for name, cfg in losses.items():
             self.losses[name], self._inputs[name] = build_loss(
@@ -267,6 +263,10 @@ class ComparingDistiller(BaseDistiller):
             if target in inputs.models and self.losses[name].loss_weight
         ]
 
+    def _models_of(self, names: Iterable[str]) -> set[str]:
+        """Names of the targets that some losses look at."""
+        return {m for name in names for m in self._inputs[name].models}
+
     def _losses_of(self, level: str) -> list[str]:
         return [k for k, i in self._inputs.items() if i.level == level]
 
@@ -280,8 +280,9 @@ class ComparingDistiller(BaseDistiller):
             student = read_views(self.student_reader, views)
             seen = self.read_targets(views, data)
         fields = self.batch_fields(data['data_samples'], views[0].device)
-        for name, loss in self.losses.items():
-            if any(isinstance(m, FeatureQueue) for m in loss.modules()):
+        for name in self._inputs:
+            parts = self.losses[name].modules()
+            if any(isinstance(part, FeatureQueue) for part in parts):
                 self.compare(name, student, seen, fields)
 
 

@@ -1,10 +1,7 @@
-"""What a loss looks at: models, and which of their tensors."""
-
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import fields
 
 from mmdistill.models.parts import (
     gives_pre_activation,
@@ -36,6 +33,10 @@ class Endpoint:
         with_maps: bool,
     ) -> None:
         self.name = name
+        #: What errors call it.
+        self.who = f'the {name}'
+        if name not in ('student', 'teacher'):
+            self.who = f'the target {name!r}'
         self.reader = reader
         #: Config key of the model.
         self.setting = reader.name or f'model.{name}'
@@ -70,8 +71,8 @@ class Endpoint:
         backbone = self.reader.model.backbone
         if not gives_pre_activation(backbone):
             raise ValueError(
-                f'{who} compares maps from before the activation, which the '
-                f'{self.name} ({type(backbone).__name__}) cannot give; use '
+                f'{who} compares maps from before the activation, which '
+                f'{self.who} ({type(backbone).__name__}) cannot give; use '
                 'networks of the CIFAR zoo or another loss'
             )
 
@@ -107,7 +108,7 @@ class Endpoint:
         if missing:
             stem = ' (0 is the stem)' if 0 in missing else ''
             raise ValueError(
-                f'{who}.maps asks for {missing}{stem}, but the {self.name} '
+                f'{who}.maps asks for {missing}{stem}, but {self.who} '
                 f'({backbone}) gives {numbers}; change {who}.maps'
             )
         for number in chosen:
@@ -119,40 +120,3 @@ class Endpoint:
                     'the backbone give maps and pool them in a neck'
                 )
         return tuple(chosen)
-
-
-@dataclass(frozen=True)
-class LossInputs:
-    """Where a loss's tensors come from.
-
-    Attributes:
-        level: field of `Representation`.
-        target: name of the target that the student is compared with.
-        further: names of further targets by the argument that takes them.
-        maps: numbers of the maps, by the name of the model.
-    """
-
-    level: str
-    target: str
-    further: Mapping[str, str] = field(default_factory=dict)
-    maps: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-
-    @property
-    def models(self) -> set[str]:
-        """Names of the targets that the loss looks at."""
-        return {self.target, *self.further.values()}
-
-    def of(
-        self, name: str, numbers: Sequence[int], seen: Representation
-    ) -> Any:
-        """The tensors of one model.
-
-        Args:
-            name: of the model.
-            numbers: which maps the representation holds.
-        """
-        value = getattr(seen, self.level)
-        if self.level != 'maps':
-            return value
-        held = dict(zip(numbers, value, strict=True))
-        return tuple(held[number] for number in self.maps[name])

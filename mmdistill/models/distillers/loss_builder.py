@@ -5,28 +5,63 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from torch import nn
 
-from mmdistill.models.distillers.endpoint import Endpoint, LossInputs
+from mmdistill.models.distillers.endpoint import Endpoint
 from mmdistill.models.losses.distill_loss import (
     DistillLoss,
     Shapes,
     as_distill_loss,
 )
-from mmdistill.models.losses.peers import PeerLoss, PeerShapes
+from mmdistill.models.losses.peers import PeerLoss
 from mmdistill.models.representation import Representation
 from mmdistill.registry import MODELS
 
 LEVELS = tuple(field.name for field in fields(Representation))
 #: What the distiller can hand a loss from every batch.
 BATCH_FIELDS = ('label', 'sample_idx')
-#: What an `OnlineDistiller` can hand a loss besides.
-PEER_FIELDS = ('features', 'shared')
 #: What a config may say of any loss, in place of its class.
 _CHOICES = ('level', 'maps', 'target')
+
+
+@dataclass(frozen=True)
+class LossInputs:
+    """Where a loss's tensors come from.
+
+    Attributes:
+        level: field of `Representation`.
+        target: name of the target that the student is compared with.
+        further: names of further targets by the argument that takes them.
+        maps: numbers of the maps, by the name of the model.
+    """
+
+    level: str
+    target: str
+    further: Mapping[str, str] = field(default_factory=dict)
+    maps: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    @property
+    def models(self) -> set[str]:
+        """Names of the targets that the loss looks at."""
+        return {self.target, *self.further.values()}
+
+    def of(
+        self, name: str, numbers: Sequence[int], seen: Representation
+    ) -> Any:
+        """The tensors of one model.
+
+        Args:
+            name: of the model.
+            numbers: which maps the representation holds.
+        """
+        value = getattr(seen, self.level)
+        if self.level != 'maps':
+            return value
+        held = dict(zip(numbers, value, strict=True))
+        return tuple(held[number] for number in self.maps[name])
 
 
 def loss_class(name: str, cfg: dict | nn.Module) -> type[DistillLoss]:
@@ -101,7 +136,7 @@ def build_loss(
             f'{who} ({cls.__name__}) compares peers that learn together, not '
             "a student with a teacher; use model.type='OnlineDistiller'"
         )
-    level = _checked_level(who, cls, cfg, LEVELS)
+    level = checked_level(who, cls, cfg, LEVELS)
     chosen = _chosen_target(who, cls, cfg, targets)
     pair = student, targets[chosen]
     for end in pair:
@@ -117,13 +152,13 @@ def build_loss(
     if level == 'logits' and shapes[0].dim != shapes[1].dim:
         raise ValueError(
             f'{who} ({cls.__name__}) compares scores one to one, but the '
-            f'student gives {shapes[0].dim} and the {chosen} '
+            f'student gives {shapes[0].dim} and {pair[1].who} '
             f'{shapes[1].dim}; set {student.width_key()} and '
             f'{targets[chosen].width_key()} alike, or use a loss of another '
             'level'
         )
-    loss = _build(cls, cfg, cls.infer(*shapes))
-    _check_required(who, loss, BATCH_FIELDS)
+    loss = build_from(cls, cfg, cls.infer(*shapes))
+    check_required(who, loss, BATCH_FIELDS)
     for further in loss.further_targets.values():
         _require_target(who, cls, further, targets)
         _require_level(who, cls, level, targets[further])
@@ -133,22 +168,6 @@ def build_loss(
     return loss, LossInputs(level, chosen, loss.further_targets, maps)
 
 
-def build_peer_loss(
-    name: str, cfg: dict | nn.Module, peers: PeerShapes
-) -> DistillLoss:
-    """Build a loss among peers, or say what it lacks.
-
-    Raises:
-        ValueError: if its level or what it requires is none that peers have.
-    """
-    who = f'losses.{name}'
-    cls = loss_class(name, cfg)
-    _checked_level(who, cls, cfg, ('feature', 'logits'))
-    loss = _build(cls, cfg, cls.infer(peers))
-    _check_required(who, loss, BATCH_FIELDS + PEER_FIELDS)
-    return loss
-
-
 def _chosen(cfg: dict | nn.Module, cls: type, key: str) -> Any:
     """What a config says of a loss, or a built loss, or its class."""
     if isinstance(cfg, nn.Module):
@@ -156,7 +175,7 @@ def _chosen(cfg: dict | nn.Module, cls: type, key: str) -> Any:
     return cfg.get(key, getattr(cls, key, None))
 
 
-def _checked_level(
+def checked_level(
     who: str, cls: type, cfg: dict | nn.Module, levels: Sequence[str]
 ) -> str:
     level = _chosen(cfg, cls, 'level')
@@ -207,8 +226,8 @@ def _require_target(
 def _require_level(who: str, cls: type, level: str, end: Endpoint) -> None:
     if level not in end.levels():
         raise ValueError(
-            f'{who} ({cls.__name__}) compares {level!r}, which the '
-            f'{end.name} ({type(end.reader.model).__name__}) does not '
+            f'{who} ({cls.__name__}) compares {level!r}, which '
+            f'{end.who} ({type(end.reader.model).__name__}) does not '
             f'have; it has {end.levels()}. Choose another loss or '
             f'level, or give {end.setting} a part that makes it'
         )
@@ -229,13 +248,13 @@ def _paired_maps(
         raise ValueError(
             f'{who} ({cls.__name__}) compares maps one to one, but '
             f'maps={choice!r} means {list(student)} of the student and '
-            f'{list(target)} of the {pair[1].name}; set {who}.maps to numbers '
+            f'{list(target)} of {pair[1].who}; set {who}.maps to numbers '
             'that both have, negative ones count from the end'
         )
     return chosen
 
 
-def _build(
+def build_from(
     cls: type[DistillLoss],
     cfg: dict | nn.Module,
     inferred: Mapping[str, Any],
@@ -252,7 +271,7 @@ def _build(
     return loss
 
 
-def _check_required(
+def check_required(
     who: str, loss: DistillLoss, available: Sequence[str]
 ) -> None:
     unknown = set(loss.requires) - set(available)

@@ -7,13 +7,23 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmdistill.models.losses.peers import PeerShapes
+from mmdistill.models.distillers.loss_builder import (
+    BATCH_FIELDS,
+    build_from,
+    check_required,
+    checked_level,
+    loss_class,
+)
+from mmdistill.models.losses.peers import PeerLoss, PeerShapes
 from mmdistill.models.parts import stages_among
 from mmdistill.models.representation import (
     Representation,
     RepresentationReader,
 )
 from mmdistill.models.shared_stages import SharedStages
+
+#: What a loss among peers can require besides the fields of a batch.
+PEER_FIELDS = ('features', 'shared')
 
 
 class PeerGroup:
@@ -150,3 +160,19 @@ def _check_peer(
             f'{classes[0]} and model.student {classes[1]}; set their '
             'head.num_classes alike'
         )
+
+
+def build_peer_loss(
+    name: str, cfg: dict | nn.Module, peers: PeerShapes
+) -> PeerLoss:
+    """Build a loss among peers, or say what it lacks.
+
+    Raises:
+        ValueError: if its level or what it requires is none that peers have.
+    """
+    who = f'losses.{name}'
+    cls = loss_class(name, cfg)
+    checked_level(who, cls, cfg, ('feature', 'logits'))
+    loss = build_from(cls, cfg, cls.infer(peers))
+    check_required(who, loss, BATCH_FIELDS + PEER_FIELDS)
+    return loss

@@ -33,6 +33,13 @@ class HeadedReader(RepresentationReader):
         super().__init__(model, name)
         self.head = head
 
+    @classmethod
+    def of(cls, reader: RepresentationReader, head: nn.Module) -> HeadedReader:
+        """Reads what another reader does, with a head."""
+        headed = cls(reader.model, reader.name, head)
+        headed.prototypes = reader.prototypes
+        return headed
+
     def __call__(
         self, inputs: Tensor, projected: bool = True
     ) -> Representation:
@@ -85,7 +92,7 @@ def add_heads(
     if widths[0] != widths[1]:
         distiller.teacher_head = MODELS.build({'in_dim': widths[1], **head})
     distiller.slow_head = copy.deepcopy(own)
-    distiller.student_reader = HeadedReader(student.model, student.name, own)
+    distiller.student_reader = HeadedReader.of(student, own)
     copies = dict(
         teacher=distiller.teacher_head, slow_student=distiller.slow_head
     )

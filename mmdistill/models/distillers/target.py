@@ -137,6 +137,18 @@ class Targets(dict):
         Args:
             meta: of a checkpoint of that run.
         """
+        had = {
+            key.removesuffix('_sha256')
+            for key, value in meta.items()
+            if key.endswith('_sha256') and value is not None
+        }
+        if had - set(self.frozen):
+            print_log(
+                f'this run was started with the teachers {sorted(had)} and '
+                f'goes on with {sorted(self.frozen)}',
+                logger='current',
+                level=logging.WARNING,
+            )
         for name, target in self.frozen.items():
             before = meta.get(f'{name}_sha256')
             if before not in (None, target.fingerprint()):

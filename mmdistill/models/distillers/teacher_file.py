@@ -158,7 +158,7 @@ def _of_a_classifier(
 
 def _is_left_out(backbone: nn.Module, key: str) -> bool:
     """Whether a weight is of a part that a backbone was built without."""
-    room, _, rest = key.partition('.')
-    return room == 'backbone' and (
+    prefix, _, rest = key.partition('.')
+    return prefix == 'backbone' and (
         getattr(backbone, rest.split('.')[0], backbone) is None
     )

@@ -34,7 +34,7 @@ def read_views(
         views: each (N, C, H, W), H and W by view; returns as many, or twice
         as many, N rows each, in order.
     """
-    if not getattr(reader, 'projects', False):
+    if not reader.projects:
         return _by_size(reader, views)
     seen = _by_size(partial(reader, projected=False), views)
     feature = torch.cat([view.feature for view in seen])

@@ -107,7 +107,9 @@ class CompRessLoss(DistillLoss):
         difference = target - self._log_similarities(student, queue)
         divergence = mean_inner_product(target.exp(), difference)
         loss = self.loss_weight * divergence
-        self.after_step(loss, lambda: self._enqueue(rows.detach(), teacher))
+        self.after_backward(
+            loss, lambda: self._enqueue(rows.detach(), teacher)
+        )
         return loss
 
     @torch.no_grad()

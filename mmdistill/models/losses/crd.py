@@ -133,7 +133,7 @@ class CRDLoss(DistillLoss):
         else:
             scores = self._against_queues(student, teacher, sample_idx, label)
         loss = self.loss_weight * self._objective(scores)
-        self.after_step(
+        self.after_backward(
             loss, lambda: self._remember(sample_idx, label, student, teacher)
         )
         return loss

@@ -12,8 +12,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from mmdistill import ops
 from mmdistill.models.memories import InstanceBank
-from mmdistill.ops import after_backward, full_precision
+from mmdistill.ops import full_precision
 
 
 class Phase(str, enum.Enum):
@@ -50,7 +51,7 @@ class DistillLoss(nn.Module):
 
     A loss owns its memories (`FeatureQueue`, `InstanceBank`, `RunningMean`):
     it builds them, reads them in ``forward``, and gives them new rows there
-    with `after_step`.
+    with `after_backward`.
 
     Args:
         loss_weight: factor on the returned value.
@@ -138,12 +139,15 @@ class DistillLoss(nn.Module):
         """Whether the present phase looks at the student."""
         return True
 
-    def after_step(self, value: Tensor, update: Callable[[], None]) -> None:
+    def after_backward(
+        self, value: Tensor, update: Callable[[], None]
+    ) -> None:
         """Give memories their new rows once ``value`` went backward.
 
-        The graph holds the memories' old rows until then. Outside of training
-        nothing happens; without a graph, as when `QueueHook` fills queues
-        before the first step, the rows are given at once.
+        The graph holds the memories' old rows until then; with accumulated
+        gradients it happens once a micro-batch. Outside of training nothing
+        happens; without a graph, as when `QueueHook` fills queues before the
+        first step, the rows are given at once.
 
         Args:
             value: what ``forward`` returns.
@@ -152,7 +156,7 @@ class DistillLoss(nn.Module):
         if not self.training:
             return
         if torch.is_grad_enabled():
-            after_backward(value, update)
+            ops.after_backward(value, update)
         else:
             update()
 

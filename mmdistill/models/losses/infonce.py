@@ -65,5 +65,5 @@ class InfoNCELoss(DistillLoss):
         loss = self.loss_weight * F.cross_entropy(
             scores / self.temperature, target
         )
-        self.after_step(loss, lambda: self.queue.enqueue(key.detach()))
+        self.after_backward(loss, lambda: self.queue.enqueue(key.detach()))
         return loss

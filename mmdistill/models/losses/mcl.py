@@ -174,7 +174,7 @@ class MCLLoss(PeerLoss):
             for b, bank in enumerate(self.banks)
         )
         loss = self.loss_weight * total
-        self.after_step(loss, lambda: self._remember(sample_idx, views))
+        self.after_backward(loss, lambda: self._remember(sample_idx, views))
         return loss
 
     def set_training_set(

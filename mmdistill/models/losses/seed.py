@@ -40,7 +40,7 @@ class SEEDLoss(DistillLoss):
         loss_weight: factor on the loss.
     Shape:
         student, teacher: (N, D), or lists with one (N, D) per view, global
-        views first; queue: (M, D) unit vectors, M may be 0. Returns ().
+        views first. Returns ().
     Raises:
         ValueError: for lists of views that leave no pair.
     Config:
@@ -97,7 +97,7 @@ class SEEDLoss(DistillLoss):
             terms.append((normalizer - own_target * own).mean())
             terms.append(-mean_inner_product(queue_target, scores[s]))
         loss = self.loss_weight * factor * add_up(terms)
-        self.after_step(loss, lambda: self._enqueue(keys))
+        self.after_backward(loss, lambda: self._enqueue(keys))
         return loss
 
     def _enqueue(self, keys: Sequence[Tensor]) -> None:

@@ -135,7 +135,7 @@ class SwappedPredictionLoss(DistillLoss):
             crops: (N, D) embedding of each full crop.
         """
         rows = [l2_normalize(crop.detach()) for crop in crops]
-        self.after_step(value, lambda: self.enqueue(rows))
+        self.after_backward(value, lambda: self.enqueue(rows))
 
     def enqueue(self, rows: Sequence[Tensor]) -> None:
         """Give the queues unit vectors, (N, D) of each full crop."""

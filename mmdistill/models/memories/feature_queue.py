@@ -18,7 +18,7 @@ class FeatureQueue(nn.Module):
 
     Args:
         size: capacity in rows; the oldest rows are overwritten.
-        dim: width of a row; the distiller fills it in where a config leaves
+        dim: width of a row; a loss fills it in where its config leaves
             it out.
         dtype: storage dtype: 'float32', 'bfloat16', 'float16', or 'int64' for
             labels and indices.

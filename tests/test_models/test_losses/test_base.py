@@ -89,7 +89,7 @@ class Remembers(DistillLoss):
     def forward(self, student: Tensor, target: Tensor) -> Tensor:
         loss = (student @ self.queue.features.t()).square().sum()
         loss = loss + (student - target).square().mean()
-        self.after_step(loss, lambda: self.queue.enqueue(target))
+        self.after_backward(loss, lambda: self.queue.enqueue(target))
         return loss
 
 
