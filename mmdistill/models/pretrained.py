@@ -59,11 +59,11 @@ def weights_of(
     """
     found = _below(state, f'{part}.')
     if not found and part != 'student':
-        begins = sorted({key.split('.')[0] for key in state})
+        first = sorted({key.split('.')[0] for key in state})
         raise CheckpointError(
             f'{setting}={part!r} takes the {part} of a full checkpoint, whose '
             f'keys begin with "{part}."; those of this file begin with '
-            f'{begins[:_SHOWN]}. Give a full checkpoint (epoch_*.pth) of a run '
+            f'{first[:_SHOWN]}. Give a full checkpoint (epoch_*.pth) of a run '
             f"whose {part} learns, or set {setting}='student', which also "
             'takes the file of one network'
         )
@@ -81,9 +81,9 @@ def what_to_change(
         network: config key of what they were loaded into.
         setting: config key of the file.
     """
-    begins = sorted({key.split('.')[0] for key in state})
+    first = sorted({key.split('.')[0] for key in state})
     return (
-        f'Its keys begin with {begins[:_SHOWN]}; those of {taken} are taken. '
+        f'Its keys begin with {first[:_SHOWN]}; those of {taken} are taken. '
         f'Set {network} to the network of the file, or {setting} to a file '
         'of this network.'
     )
