@@ -136,9 +136,7 @@ class MCLLoss(PeerLoss):
         self.banks = cast(Sequence[InstanceBank], banks)
 
     @classmethod
-    def infer(  # type: ignore[override]
-        cls, peers: PeerShapes
-    ) -> dict[str, Any]:
+    def infer_from_peers(cls, peers: PeerShapes) -> dict[str, Any]:
         return dict(
             num_peers=len(peers.feature_dims),
             feature_dim=peers.feature_dims,

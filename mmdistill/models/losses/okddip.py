@@ -83,9 +83,7 @@ class OKDDipLoss(PeerLoss):
         self.divergence = KDLoss(temperature)
 
     @classmethod
-    def infer(  # type: ignore[override]
-        cls, peers: PeerShapes
-    ) -> dict[str, Any]:
+    def infer_from_peers(cls, peers: PeerShapes) -> dict[str, Any]:
         return dict(feature_dim=peers.feature_dims)
 
     def forward(

@@ -66,9 +66,7 @@ class ONELoss(PeerLoss):
         self.divergence = KDLoss(temperature)
 
     @classmethod
-    def infer(  # type: ignore[override]
-        cls, peers: PeerShapes
-    ) -> dict[str, Any]:
+    def infer_from_peers(cls, peers: PeerShapes) -> dict[str, Any]:
         return dict(
             num_peers=len(peers.feature_dims), shared_dim=peers.shared_dim
         )

@@ -11,7 +11,7 @@ from mmdistill.models.losses.distill_loss import DistillLoss
 
 @dataclass(frozen=True)
 class PeerShapes:
-    """What peers give a loss among them, for `PeerLoss.infer`.
+    """What peers give a loss among them, for `PeerLoss.infer_from_peers`.
 
     Attributes:
         feature_dims: width D_m of each peer's feature, the leader's last.
@@ -40,9 +40,7 @@ class PeerLoss(DistillLoss):
     compares = 'peers'
 
     @classmethod
-    def infer(  # type: ignore[override]
-        cls, peers: PeerShapes
-    ) -> dict[str, Any]:
+    def infer_from_peers(cls, peers: PeerShapes) -> dict[str, Any]:
         """Arguments of the constructor that a config may leave out.
 
         Peers are no pair, so it takes what `OnlineDistiller` knows of all.

@@ -57,7 +57,7 @@ def class_of(name: str) -> type[DistillLoss]:
 def infer(cls: type[DistillLoss], student_dim: int = DIM) -> dict:
     """Widths of the models that `inputs` and `fixed_batch` stand for."""
     if cls.compares == 'peers':
-        return cls.infer(PeerShapes((DIM,) * PEERS, shared_dim=DIM))
+        return cls.infer_from_peers(PeerShapes((DIM,) * PEERS, shared_dim=DIM))
     if cls.level == 'maps':
         channels = CHANNELS.get(cls.__name__, DEFAULT_CHANNELS)
         return cls.infer(*(Shapes(channels=c) for c in channels))
