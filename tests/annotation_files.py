@@ -15,6 +15,8 @@ from mmengine.structures import BaseDataElement, InstanceData
 from PIL import Image
 from torchvision.transforms.v2.functional import pil_to_tensor
 
+from mmdistill.registry import DATASETS
+
 
 @contextlib.contextmanager
 def logged() -> Iterator[list[str]]:
@@ -103,6 +105,7 @@ VOC_XML = """<annotation>
 <size><width>60</width><height>40</height><depth>3</depth></size>
 {objects}
 </annotation>"""
+
 VOC_OBJECT = """<object><name>{}</name><difficult>{}</difficult><bndbox>
 <xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox>
 <part><name>head</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>2</xmax>
@@ -143,3 +146,24 @@ def predicted(
         labels=torch.tensor(labels, dtype=torch.int64),
     )
     return element
+
+
+BOXES = [
+    annotation(1, 10, 7, (5, 6, 20, 10)),
+    annotation(2, 10, 90, (30, 0, 15.5, 40)),
+    annotation(3, 20, 3, (0, 0, 60, 40)),
+    annotation(4, 40, 3, (10, 10, 8, 8)),
+]
+
+
+def coco(root, **kwargs):
+    return DATASETS.build(
+        dict(
+            type='CocoDetection',
+            data_root=str(root),
+            ann_file='annotations.json',
+            data_prefix=dict(img='images'),
+            pipeline=PIPELINE,
+        )
+        | kwargs
+    )

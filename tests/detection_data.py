@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.structures import BaseDataElement, InstanceData, PixelData
 from torch.utils.data import Dataset
 
-from mmdistill.registry import DATASETS
+from mmdistill.registry import DATASETS, MODELS
 
 #: A ResNet-18 of few channels.
 TINY = dict(
@@ -19,6 +19,7 @@ TINY = dict(
     base_channels=8,
     out_indices=(0, 1, 2, 3),
 )
+
 #: Few proposals of small images.
 SMALL = dict(
     num_classes=3,
@@ -33,7 +34,9 @@ SMALL = dict(
     ),
     roi=dict(box_batch_size_per_image=16, box_detections_per_img=8),
 )
+
 FPN = dict(fpn_width=16, anchor_sizes=((8,), (16,), (32,), (48,), (64,)))
+
 C4 = dict(neck='c4', anchor_sizes=((16, 32, 48),))
 
 
@@ -140,3 +143,16 @@ def run_config(work_dir, model, epochs=2, **kwargs):
             **kwargs,
         )
     )
+
+
+def build(**kwargs):
+    return MODELS.build(detector(**kwargs))
+
+
+def prepared(model, **kwargs):
+    return model.data_preprocessor(batch(**kwargs), True)
+
+
+def losses_of(model, data, seed=3):
+    torch.manual_seed(seed)
+    return model(**data, mode='loss')

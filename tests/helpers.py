@@ -8,9 +8,13 @@ import os
 import tempfile
 import traceback
 
+import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+
+from mmdistill.models.losses import DistillLoss
+from mmdistill.registry import MODELS
 
 
 def relative_error(actual, expected) -> float:
@@ -253,3 +257,74 @@ def crops_config(work_dir, model, **kwargs):
     cfg.val_cfg = dict(type='KNNValLoop', bank_dataloader=bank, k=(20,))
     cfg.val_evaluator = []
     return cfg
+
+
+class Stop(Exception):
+    """Ends a run at its first step."""
+
+
+def stop_at_first_step(runner):
+    """Let a run come as far as its first step, and stop it there."""
+    original = runner.model.train_step
+
+    def train_step(*args, **kwargs):
+        raise Stop
+
+    runner.model.train_step = train_step
+    with pytest.raises(Stop):
+        runner.train()
+    runner.model.train_step = original
+
+
+@MODELS.register_module()
+class WithDiagnostic(DistillLoss):
+    """Gives a number besides, which is only logged."""
+
+    level = 'logits'
+
+    def forward(self, student, teacher):
+        loss = self.loss_weight * (student - teacher).pow(2).mean()
+        return dict(loss=loss, scale=10 + student.abs().mean())
+
+
+def checkpointed(folder, epochs=2, **kwargs):
+    """The runner of a config that leaves checkpoints of every kind."""
+    from mmdistill.engine.runner import DistillRunner
+
+    cfg = digits_config(
+        folder,
+        custom_hooks=[dict(type='ExportStudentHook')],
+        param_scheduler=dict(type='MultiStepLR', milestones=[1]),
+        **kwargs,
+    )
+    cfg.train_cfg.max_epochs = epochs
+    cfg.default_hooks.checkpoint = dict(
+        type='CheckpointHook',
+        interval=1,
+        save_best='accuracy/top1',
+        **kwargs.get('checkpoint', {}),
+    )
+    return DistillRunner.from_cfg(cfg)
+
+
+def hooked(work_dir, *hooks, epochs=2, **kwargs):
+    """The runner of a short run with these hooks."""
+    from mmdistill.engine.runner import DistillRunner
+
+    cfg = digits_config(work_dir, custom_hooks=list(hooks), **kwargs)
+    cfg.train_cfg.max_epochs = epochs
+    return DistillRunner.from_cfg(cfg)
+
+
+def hits_one_by_one(features, labels, episode, shot):
+    """One query and one class at a time, by labels."""
+    right = []
+    support = [i for row in episode.tolist() for i in row[:shot]]
+    for i in (i for row in episode.tolist() for i in row[shot:]):
+        distances = {}
+        for name in labels[episode].unique():
+            own = [j for j in support if labels[j] == name]
+            mean = features[own].double().mean(dim=0)
+            distances[int(name)] = float((features[i] - mean).norm())
+        right.append(min(distances, key=distances.get) == labels[i])
+    return sum(map(bool, right))

@@ -8,6 +8,9 @@ from pathlib import Path
 import mmdistill
 
 PACKAGE = Path(mmdistill.__file__).parent
+TESTS = Path(__file__).parent
+#: Tests of no module, in the folder of what they are about.
+OF_A_FOLDER = {'test_every_loss.py'}
 #: Packages by layer, from the top; what is not here is the lowest.
 LAYERS = (
     {'engine'},
@@ -26,6 +29,23 @@ def test_a_name_stands_for_one_file():
         found[path.name].append(path.relative_to(PACKAGE).as_posix())
     several = {name: paths for name, paths in found.items() if paths[1:]}
     assert not several
+
+
+def test_tests_lie_as_the_modules_do():
+    """Those of ``a/b.py`` in ``test_a/test_b.py``; the tools have theirs."""
+    modules_of_tests = {
+        '/'.join(f'test_{part}' for part in path.relative_to(PACKAGE).parts)
+        for path in modules()
+    }
+    wrong = [
+        where
+        for path in TESTS.glob('test_*/**/test_*.py')
+        if (where := path.relative_to(TESTS).as_posix())
+        and not where.startswith('test_tools/')
+        and path.name not in OF_A_FOLDER
+        and where not in modules_of_tests
+    ]
+    assert not wrong
 
 
 def layer(name: str) -> int:

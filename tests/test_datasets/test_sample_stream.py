@@ -4,11 +4,16 @@ import numpy as np
 import pytest
 import torch
 from mmengine.dataset import DefaultSampler, InfiniteSampler
-from torch.utils.data import ConcatDataset, DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 
-from mmdistill.datasets import dataset_labels
+from mmdistill.datasets import (
+    IndexedDataset,
+    KeyedSampler,
+    batch_collate,
+    dataset_labels,
+)
 from mmdistill.datasets.sample_stream import index_samples
-from mmdistill.registry import DATASETS
+from mmdistill.registry import DATASETS, MODELS
 
 
 class Drawn(Dataset):
@@ -92,28 +97,136 @@ def test_wrapper_is_transparent():
     assert len(dataset) == 12
 
 
+PACK = dict(type='PackInputs')
+
 DIGITS = dict(type='Digits', indices=30)
 
+BATCHED = dict(type='ImageTensorDataset', dataset=DIGITS)
 
+
+def preprocessor(**kwargs):
+    return MODELS.build(dict(type='BatchAugmentPreprocessor', **kwargs))
+
+
+def stream(cfg, workers=0, seed=5, collate=batch_collate, epochs=2, **kwargs):
+    """Augmented batches: images, labels and indices of every batch."""
+    # index_samples by hand: it would leave the workers out
+    dataset = IndexedDataset(DATASETS.build(cfg), seed)
+    sampler = DefaultSampler(dataset, shuffle=True, seed=0)
+    loader = DataLoader(
+        dataset,
+        batch_size=8,
+        sampler=KeyedSampler(sampler, len(dataset)),
+        num_workers=workers,
+        collate_fn=collate,
+        **kwargs,
+    )
+    prepare = preprocessor(crop_padding=2)
+    batches = []
+    for epoch in range(epochs):
+        sampler.set_epoch(epoch)
+        for data in loader:
+            data = prepare(data, True)
+            found = data['data_samples']
+            index = torch.tensor([s.sample_idx for s in found])
+            label = torch.cat([s.gt_label for s in found])
+            batches.append((data['inputs'], label, index))
+    return batches
+
+
+def assert_same(one, other):
+    assert len(one) == len(other) > 0
+    for a, b in zip(one, other, strict=True):
+        assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_workers_do_not_matter():
+    whole = stream(BATCHED)
+    assert_same(whole, stream(BATCHED, workers=2))
+    # each epoch draws anew, and each seed
+    first, second = whole[:4], whole[4:]
+    assert {int(i) for _, _, index in first for i in index} == set(range(30))
+    by_index = []
+    for part in (first, second):
+        images, _, index = map(torch.cat, zip(*part, strict=True))
+        by_index.append(images[index.argsort()])
+    equal = (by_index[0] == by_index[1]).flatten(1).all(1).sum()
+    assert equal < 10
+    assert not torch.equal(stream(BATCHED, seed=6)[0][0], whole[0][0])
+
+
+def test_training_needs_no_workers():
+    """A batch takes longer to send than to fetch, unless it has to be made."""
+    flips = [dict(type='RandomFlip', prob=0.5), PACK]
+    for cfg, workers in (
+        (BATCHED, 0),
+        ({**BATCHED, 'pipeline': flips}, 1),
+        (dict(type='RepeatDataset', dataset=BATCHED, times=2), 1),
+        (DIGITS, 1),
+    ):
+        loader = DataLoader(
+            DATASETS.build(cfg), num_workers=1, persistent_workers=True
+        )
+        index_samples(loader)
+        assert loader.num_workers == workers
+    whole = DataLoader(
+        DATASETS.build(BATCHED),
+        num_workers=1,
+        persistent_workers=True,
+        timeout=9,
+        collate_fn=batch_collate,
+    )
+    index_samples(whole, seed=1)
+    for _ in range(2):
+        assert len(list(whole)) == 30
+
+
+@pytest.mark.slow
+def test_spawned_workers():
+    spawned = stream(BATCHED, workers=1, multiprocessing_context='spawn')
+    assert_same(stream(BATCHED), spawned)
+
+
+@pytest.mark.parametrize('workers', [0, 2])
 @pytest.mark.parametrize(
     'cfg',
     [
-        DIGITS,
-        dict(type='ConcatDataset', datasets=[DIGITS, dict(DIGITS)]),
-        dict(type='RepeatDataset', dataset=DIGITS, times=3),
-        dict(type='ClassBalancedDataset', dataset=DIGITS, oversample_thr=0.2),
-        dict(type='KFoldDataset', dataset=DIGITS, num_splits=3, fold=1),
+        BATCHED,
+        dict(type='ConcatDataset', datasets=[BATCHED, dict(BATCHED)]),
+        dict(type='RepeatDataset', dataset=BATCHED, times=2),
     ],
     ids=lambda cfg: cfg['type'],
 )
-def test_labels_through_wrappers(cfg):
+def test_labels_and_indices_through_wrappers(cfg, workers):
     dataset = DATASETS.build(cfg)
-    expected = [
-        dataset.get_data_info(i)['gt_label'] for i in range(len(dataset))
-    ]
-    assert dataset_labels(dataset).tolist() == expected
+    labels = dataset_labels(dataset)
+    assert len(labels) == len(dataset)
+    seen = []
+    for images, label, index in stream(cfg, workers, epochs=1):
+        assert images.dtype == torch.float32 and len(images) == len(index)
+        assert torch.equal(label, labels[index])  # of the outermost dataset
+        seen.extend(index.tolist())
+    assert sorted(seen) == list(range(len(dataset)))
 
 
-def test_labels_of_other_datasets():
-    assert dataset_labels(Drawn()).tolist() == list(range(12))
-    assert dataset_labels(ConcatDataset([Drawn()])) is None
+def test_a_dataset_that_draws_keeps_its_seeds():
+    """A `__getitems__` that is not whole batches must not go past them."""
+    drawing = dict(
+        DIGITS,
+        pipeline=[dict(type='RandomCrop', crop_size=8, padding=2), PACK],
+    )
+    plain = DATASETS.build(drawing)
+
+    def items(dataset, seed):
+        indexed = index_samples(DataLoader(dataset), seed=seed)
+        return indexed.__getitems__([4, 2])
+
+    for seed in (3, None):
+        expected = items(plain, 3)
+        got = items(Subset(plain, list(range(30))), seed)
+        assert [g['data_samples'].sample_idx for g in got] == [4, 2]
+        same = [
+            torch.equal(g['inputs'], e['inputs'])
+            for g, e in zip(got, expected, strict=True)
+        ]
+        assert all(same) == (seed is not None)

@@ -1,10 +1,18 @@
 """What every run is refused before its first step."""
 
+import copy
+
 import pytest
-from helpers import digits_config, run_distributed, tiny_classifier
+from helpers import (
+    digits_config,
+    run_distributed,
+    stop_at_first_step,
+    tiny_classifier,
+)
 from mmengine.runner import FlexibleRunner, Runner
 
 from mmdistill.engine.runner import DistillRunner
+from mmdistill.registry import DATASETS
 from mmdistill.utils import register_all_modules
 
 
@@ -78,3 +86,91 @@ def test_a_plain_model_takes_any_runner(tmp_path):
     runner = Runner.from_cfg(cfg)
     runner.train()
     assert runner.epoch == 1
+
+
+CRD = dict(crd=dict(type='CRDLoss', num_negatives=16, embed_dim=8))
+
+
+def test_banks_learn_the_dataset_by_themselves(tmp_path):
+    cfg = digits_config(tmp_path, CRD)
+    runner = DistillRunner.from_cfg(cfg)
+    stop_at_first_step(runner)
+    bank = runner.model.losses['crd'].bank_student
+    dataset = runner.train_dataloader.dataset
+    assert len(bank) == 96
+    assert bank.labels.tolist() == dataset.get_gt_labels().tolist()
+
+
+@pytest.mark.parametrize('wrapper', ['ConcatDataset', 'RepeatDataset'])
+def test_sample_index_is_of_the_outermost_dataset(tmp_path, wrapper):
+    cfg = digits_config(tmp_path, CRD)
+    inner = cfg.train_dataloader.dataset
+    if wrapper == 'ConcatDataset':
+        other = copy.deepcopy(inner)
+        other.indices = 40
+        dataset = dict(type=wrapper, datasets=[inner, other])
+    else:
+        dataset = dict(type=wrapper, dataset=inner, times=2)
+    cfg.train_dataloader.dataset = dataset
+    runner = DistillRunner.from_cfg(cfg)
+    seen = {}
+    original = runner.model.train_step
+
+    def train_step(data, optim_wrapper):
+        for sample in data['data_samples']:
+            seen[sample.sample_idx] = int(sample.gt_label)
+        return original(data, optim_wrapper)
+
+    runner.model.train_step = train_step
+    runner.train()
+    dataset = runner.train_dataloader.dataset
+    assert sorted(seen) == list(range(len(dataset)))
+    bank = runner.model.losses['crd'].bank_student
+    assert len(bank) == len(dataset) == {
+        'ConcatDataset': 136, 'RepeatDataset': 192}[wrapper]  # fmt: skip
+    labels = [dataset.get_data_info(i)['gt_label'] for i in range(len(bank))]
+    assert (
+        labels == bank.labels.tolist() == [seen[i] for i in range(len(bank))]
+    )
+
+
+def test_unlabeled_dataset_for_a_loss_that_needs_labels(tmp_path):
+    cfg = digits_config(tmp_path, CRD)
+    cfg.train_dataloader.dataset.type = 'UnlabelledDigits'
+    cfg.model.task_weight = 0
+    with pytest.raises(ValueError, match='losses.crd.*needs labels'):
+        DistillRunner.from_cfg(cfg).train()
+    cfg.model.losses.crd.exclude_class = False
+    DistillRunner.from_cfg(cfg).train()
+
+
+@DATASETS.register_module()
+class UnlabelledDigits(DATASETS.get('Digits')):
+    def load_data_list(self):
+        return [dict(img=i['img']) for i in super().load_data_list()]
+
+
+def test_empty_dataset(tmp_path):
+    cfg = digits_config(tmp_path)
+    cfg.train_dataloader.dataset.type = 'NoDigits'
+    with pytest.raises(ValueError, match='no sample; .*train_dataloader'):
+        DistillRunner.from_cfg(cfg).train()
+
+
+@DATASETS.register_module()
+class NoDigits(DATASETS.get('Digits')):
+    def load_data_list(self):
+        return []
+
+    def full_init(self):
+        self._indices = None
+        super().full_init()
+
+
+def test_last_batch_of_one_is_refused_before_training(tmp_path):
+    cfg = digits_config(tmp_path, dict(rkd=dict(type='RKDLoss')))
+    cfg.train_dataloader.dataset.indices = 65
+    with pytest.raises(ValueError, match='drop_last'):
+        DistillRunner.from_cfg(cfg).train()
+    cfg.train_dataloader.drop_last = True
+    stop_at_first_step(DistillRunner.from_cfg(cfg))

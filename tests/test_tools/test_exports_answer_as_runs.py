@@ -15,11 +15,12 @@ from PIL import Image
 
 from mmdistill.checkpoints import load_file
 from mmdistill.engine.runner import DistillRunner
-from mmdistill.export.students import load_student
 from mmdistill.registry import DATASETS, MODELS
 
 SSL_DIGITS = Path(__file__).parents[2] / 'configs/ssl_digits'
+
 MEAN, STD = [130.0, 90.0, 60.0], [50.0, 60.0, 70.0]  # unlike in every channel
+
 PIPELINE = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
 
 
@@ -54,6 +55,7 @@ def loader(images, split):
 
 
 RESNET = dict(type='ResNet', depth=18)
+
 CIFAR = dict(type='CIFARResNet', depth=8, widths=(4, 4, 8, 16))
 
 
@@ -332,17 +334,3 @@ def test_a_file_that_does_not_know_says_so(tmp_path, main, capsys):
     main('export_student', *options, '--with-preprocessing', '--config',
          training)  # fmt: skip
     assert f'minus {MEAN}, over {STD}' in capsys.readouterr().out
-
-
-def test_the_size_of_a_file_is_checked(tmp_path):
-    from mmdistill.checkpoints import CheckpointError
-    from mmdistill.registry import MODELS
-
-    cfg = Config(dict(model=classifier(CIFAR), default_scope='mmdistill'))
-    state = MODELS.build(cfg.model).state_dict()
-    path = str(tmp_path / 'student.pth')
-    for size in ((16,), (0, 16), ('a', 'b'), (10**9, 10**9)):
-        meta = dict(cfg=cfg.pretty_text, input_size=size)
-        torch.save(dict(state_dict=state, meta=meta), path)
-        with pytest.raises(CheckpointError, match='meta.input_size in'):
-            load_student(path)

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
 
 import pytest
 import torch
-from mmengine.config import Config
 
 from mmdistill.checkpoints import CheckpointError
-from mmdistill.engine.cli import set_dataloader_defaults
-from mmdistill.engine.hooks.strict_load_hook import StrictLoadHook
-from mmdistill.models.distillers import BaseDistiller
 
 
 @pytest.fixture(scope='session')
@@ -104,21 +99,6 @@ def test_the_last_line_is_the_message(toy):
     assert last.startswith("FileNotFoundError: the config 'nowhere.py'")
 
 
-@pytest.mark.parametrize('workers', [0, 2])
-def test_dataloader_defaults_are_those_torch_takes(workers):
-    loader = dict(num_workers=workers, pin_memory=True, prefetch_factor=4)
-    cfg = Config(dict(val_dataloader=loader, test_dataloader=None))
-    set_dataloader_defaults(cfg)
-    completed = cfg.val_dataloader
-    assert completed.persistent_workers == (workers > 0)
-    assert completed.pin_memory == torch.cuda.is_available()
-    assert ('prefetch_factor' in completed) == (workers > 0)
-    assert completed.collate_fn.type == 'default_collate'
-
-    set_dataloader_defaults(cfg, pin_memory=False, persistent_workers=False)
-    assert not completed.persistent_workers and not completed.pin_memory
-
-
 # Testing --------------------------------------------------------------------
 @pytest.mark.slow
 def test_accuracy_is_that_of_training(toy, trained, accuracy):
@@ -196,54 +176,3 @@ def test_wrong_test_commands_say_what_to_change(
     monkeypatch.setattr('mmdistill.engine.cli.build_runner', None)
     with pytest.raises(error, match=message):
         main('test', 'toy.py', *options)
-
-
-# The check itself -----------------------------------------------------------
-class Distiller(BaseDistiller):
-    def __init__(self):
-        super().__init__(
-            torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
-        )
-        self.bank = torch.nn.Linear(2, 2)
-
-
-def check(model, checkpoint):
-    runner = SimpleNamespace(
-        model=model, _load_from='file.pth', _test_loop=None
-    )
-    StrictLoadHook().after_load_checkpoint(runner, checkpoint)
-
-
-def without(state, *endings):
-    return {k: v for k, v in state.items() if not k.endswith(endings)}
-
-
-@pytest.mark.parametrize('prefix', ['', 'module.'])
-def test_only_the_student_of_a_distiller_counts(prefix):
-    model = Distiller()
-    full = {
-        prefix + key: value
-        for key, value in without(model.state_dict(), 'bank.bias').items()
-    }
-    full[prefix + 'bank.weight'] = torch.zeros(9)
-    check(model, {'state_dict': full})
-    check(model, without(model.student.state_dict(), 'num_batches_tracked'))
-    for state in (model.state_dict(), model.student.state_dict()):
-        with pytest.raises(CheckpointError, match=r'missing: 0\.bias \(3,\)'):
-            check(model, {'state_dict': without(state, '0.bias')})
-
-
-def test_a_distiller_checkpoint_for_a_plain_model_is_explained():
-    model = Distiller()
-    with pytest.raises(CheckpointError, match='full checkpoint of a dist'):
-        check(model.student, {'state_dict': model.state_dict()})
-
-
-def test_long_lists_are_cut():
-    model = torch.nn.ModuleList([torch.nn.Linear(1, 1) for _ in range(9)])
-    with pytest.raises(CheckpointError) as error:
-        check(model, {'other': torch.zeros(1)})
-    message = str(error.value)
-    assert 'of its 18 tensors 18 are missing' in message
-    assert message.count('missing:') == 12
-    assert '... and 6 more' in message

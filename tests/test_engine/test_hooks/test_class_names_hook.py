@@ -7,9 +7,9 @@ from helpers import digits_config
 from PIL import Image
 
 from mmdistill.engine.runner import DistillRunner
-from mmdistill.models.memories import InstanceBank
 
 NAMES = tuple('0123456789')
+
 TURNED = ('1', '0', *NAMES[2:])
 
 
@@ -77,9 +77,3 @@ def test_the_same_classes_need_no_word(tmp_path):
     cfg.test_dataloader.dataset.metainfo = dict(classes=TURNED)
     with pytest.raises(ValueError, match='epoch_1.pth.*test_dataloader'):
         DistillRunner.from_cfg(cfg).test()
-
-
-@pytest.mark.parametrize('dtype', ['int8', 'float8', 'bool'])
-def test_a_bank_of_zeros_is_refused(dtype):
-    with pytest.raises(ValueError, match=f"bfloat16.*got '{dtype}'.*bank_dty"):
-        InstanceBank(10, dtype=dtype)

@@ -12,6 +12,7 @@ from mmdistill.registry import HOOKS
 from mmdistill.utils.palette import class_colors
 
 CLASSES = ('cat', 'dog', 'cow')
+
 IMAGE = torch.full((3, 40, 60), 100, dtype=torch.uint8)
 
 
@@ -110,15 +111,3 @@ def test_windows_and_backends(stage):
     assert used.windows == [('pic', (40, 60, 3), 3)] and not used.added
     used = draw([detections()], stage=stage, enable=False)
     assert not used.added and not used.windows
-
-
-def test_colours_of_the_development_kit():
-    expected = [
-        (0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0), (0, 0, 128),
-        (128, 0, 128), (0, 128, 128), (128, 128, 128), (64, 0, 0),
-    ]  # fmt: skip
-    found = class_colors(256)
-    assert found[:9].tolist() == [list(colour) for colour in expected]
-    assert found[[15, 20, 255]].tolist() == [
-        [192, 128, 128], [0, 64, 128], [224, 224, 192]
-    ]  # fmt: skip

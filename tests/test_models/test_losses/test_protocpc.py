@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from helpers import run_distributed
+from helpers import relative_error, run_distributed
 
 from mmdistill.models.losses import ProtoCPCLoss
 
@@ -76,3 +76,44 @@ def test_bad_input():
         ProtoCPCLoss(6, assignment='greedy')
     with pytest.raises(ValueError, match='pairs'):
         ProtoCPCLoss(6, pairs='some').double()([rows(0)] * 2, [rows(1)] * 2)
+
+
+@pytest.mark.parametrize('assignment', ['sinkhorn', 'softmax'])
+def test_protocpc(golden, assignment):
+    g = golden('protocpc')
+    prefix = 'softmax_' if assignment == 'softmax' else ''
+    loss_module = ProtoCPCLoss(
+        num_prototypes=10,
+        student_temperature=0.1,
+        teacher_temperature=0.04,
+        prior_momentum=0.9,
+        assignment=assignment,
+    ).to(golden.dtype)
+    for call in ('', 'call2_'):  # the prior goes on from the first call
+        student = g[f'{call}student_zs'].clone().requires_grad_()
+        teacher = g[f'{call}teacher_zt']
+        target = loss_module.assign(teacher)
+        loss = loss_module(student, teacher)
+        loss.backward()
+        expected = {
+            name: g[f'{prefix}{call}{name}']
+            for name in ('p_t', 'loss', 'grad_student_zs', 'prior_after')
+        }
+        assert relative_error(target, expected['p_t']) < golden.bound
+        assert relative_error(loss, expected['loss']) < golden.bound
+        error = relative_error(student.grad, expected['grad_student_zs'])
+        assert error < golden.bound
+        error = relative_error(
+            loss_module.prior.value, expected['prior_after']
+        )
+        assert error < golden.bound
+
+
+def test_protocpc_temperature_scale(golden):
+    g = golden('protocpc')
+    plain, scaled = (
+        ProtoCPCLoss(10, 4.0, 4.0, scale_by_temperature=scale).to(golden.dtype)
+        for scale in (False, True)
+    )
+    args = g['student_zs'], g['teacher_zt']
+    torch.testing.assert_close(scaled(*args), 16 * plain(*args))

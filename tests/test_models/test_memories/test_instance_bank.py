@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from helpers import run_distributed
 
-from mmdistill.models import InstanceBank
+from mmdistill.models.memories import InstanceBank
 
 
 def test_update_by_hand():
@@ -150,3 +150,9 @@ def first_rows(rank, world):
 def test_processes_start_alike():
     first, second = run_distributed(first_rows, 2)
     np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize('dtype', ['int8', 'float8', 'bool'])
+def test_a_bank_of_zeros_is_refused(dtype):
+    with pytest.raises(ValueError, match=f"bfloat16.*got '{dtype}'.*bank_dty"):
+        InstanceBank(10, dtype=dtype)

@@ -10,11 +10,7 @@ import torch
 from mmengine.config import Config
 from reference_networks import NETWORKS, Reference
 
-from mmdistill.checkpoints import (
-    CheckpointError,
-    load_file,
-    trust_checkpoints,
-)
+from mmdistill.checkpoints import CheckpointError, load_file, trust_checkpoints
 from mmdistill.models.backbones import cifar_classifier
 from mmdistill.models.distillers.teacher_file import load_teacher
 from mmdistill.registry import MODELS

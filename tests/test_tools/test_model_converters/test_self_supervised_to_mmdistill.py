@@ -20,11 +20,7 @@ from reference_encoders import (
 )
 from torch import nn
 
-from mmdistill.checkpoints import (
-    CheckpointError,
-    load_file,
-    trust_checkpoints,
-)
+from mmdistill.checkpoints import CheckpointError, load_file, trust_checkpoints
 from mmdistill.models import SelfSupervisedEncoder
 from mmdistill.models.distillers.teacher_file import load_teacher
 from mmdistill.models.encoders import (
