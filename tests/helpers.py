@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import gc
 import os
+import subprocess
+import sys
 import tempfile
 import traceback
 
@@ -328,3 +330,15 @@ def hits_one_by_one(features, labels, episode, shot):
             distances[int(name)] = float((features[i] - mean).norm())
         right.append(min(distances, key=distances.get) == labels[i])
     return sum(map(bool, right))
+
+
+def said_by(code: str, **env) -> str:
+    """What a fresh Python prints that runs the code."""
+    done = subprocess.run(
+        [sys.executable, '-c', code],
+        capture_output=True,
+        text=True,
+        env=os.environ | env,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
