@@ -39,28 +39,23 @@ class CoCoRD(OfflineDistiller):
     teacher sees anyway, or at the first if the student sees no other.
 
     Paper: Fu et al., Contrastive Consistent Representation Distillation, BMVC
-    2023, https://openreview.net/forum?id=NSMlX2F21C7, section 3, Fig. 2. The
-    heads' layers are our choice.
+    2023, https://openreview.net/forum?id=NSMlX2F21C7, section 3, Fig. 2.
 
     Args:
         student, teacher: as of `OfflineDistiller`.
-        losses: name to loss config. The paper's are ``contrastive``, an
-            `InfoNCELoss`, and ``prediction``, a `PredictionLoss` with
-            ``target='slow_student'`` and a predictor. Table 5 swaps their
-            targets, its options E and F leave one out.
-        head: config of the projection heads; widths are filled in.
+        losses: name to loss config. The paper's are an `InfoNCELoss`, and a
+            `PredictionLoss` of the slow student with a predictor. Table 5
+            swaps their targets, its options E and F leave one out.
+        head: config of the projection heads, whose layers are our choice.
         symmetric: predict in both directions; one only on ImageNet.
-        kwargs: as of `OfflineDistiller`. With ``task_weight=0`` (lambda_cls of
-            Table 7) the student's classifier learns nothing: judge the
-            features (`LinearProbe`).
+        kwargs: as of `OfflineDistiller`. With ``task_weight=0`` (Table 7) the
+            classifier learns nothing: judge the features (`LinearProbe`).
     Raises:
         ValueError: as of `OfflineDistiller`, or without two views.
     Config:
         model=dict(type='CoCoRD', student=..., teacher=..., losses=dict(
-            contrastive=dict(type='InfoNCELoss', queue_size=2048),
-            prediction=dict(
-                type='PredictionLoss', target='slow_student',
-                predictor=dict(type='PredictorHead'), loss_weight=4.0)))
+            contrastive=dict(type='InfoNCELoss'),
+            prediction=dict(type='PredictionLoss', target='slow_student')))
     """
 
     momentum_copies = ('teacher_head', 'slow_student', 'slow_head')
@@ -88,11 +83,9 @@ class CoCoRD(OfflineDistiller):
         self.symmetric = symmetric and bool(both)
         if not self.symmetric:
             both = self._models_of(self._on_one_view)
-        used = self._models_of(self.losses)
+        used = [t for t in self.targets if t in self._models_of(self.losses)]
         #: How many of the views each target sees.
-        self._num_views = {
-            name: 1 + (name in both) for name in self.targets if name in used
-        }
+        self._num_views = {t: 1 + (t in both) for t in used}
 
     def _build_losses(
         self, losses: Mapping[str, Any], input_size: Sequence[int]
@@ -125,8 +118,7 @@ class CoCoRD(OfflineDistiller):
         for name in self._across:
             losses[name] = self.compare(name, student, seen, fields)
         # A target's first view is the student's second.
-        same = 0 if self.symmetric else -1
-        on_one = {name: [views[same]] for name, views in seen.items()}
+        on_one = {k: [v[0 if self.symmetric else -1]] for k, v in seen.items()}
         for name in self._on_one_view:
             losses[name] = self.compare(name, student[-1:], on_one, fields)
         return losses

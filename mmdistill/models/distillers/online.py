@@ -14,12 +14,12 @@ from mmdistill.models.distillers.base_distiller import (
 )
 from mmdistill.models.distillers.comparing import ComparingDistiller
 from mmdistill.models.distillers.first_edition import own_memories
-from mmdistill.models.distillers.loss_builder import loss_class
 from mmdistill.models.distillers.peer_group import (
     PeerGroup,
     build_peer_loss,
 )
 from mmdistill.models.distillers.target import Role, Target
+from mmdistill.models.losses.lookup import loss_class
 from mmdistill.models.losses.view_pairs import as_list
 from mmdistill.registry import MODELS
 

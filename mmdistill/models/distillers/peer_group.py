@@ -12,8 +12,8 @@ from mmdistill.models.distillers.loss_builder import (
     build_from,
     check_required,
     checked_level,
-    loss_class,
 )
+from mmdistill.models.losses.lookup import loss_class
 from mmdistill.models.losses.peers import PeerLoss, PeerShapes
 from mmdistill.models.parts import stages_among
 from mmdistill.models.representation import (

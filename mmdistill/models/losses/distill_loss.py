@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import functools
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -201,16 +200,22 @@ _FIRST_EDITION: dict[str, Callable[[Any], tuple[str, Any]]] = {
 }
 
 
-@functools.cache
 def as_distill_loss(
     cls: type[nn.Module], contract: type[DistillLoss] = DistillLoss
 ) -> type[DistillLoss]:
     """A loss's class with the whole contract.
 
     A registered ``nn.Module`` with a ``level`` and a ``forward`` is a loss,
-    too: what it does not say is as ``contract`` has it.
+    too: what it does not say is as ``contract`` has it. The same class comes
+    back whenever it is asked for.
     """
     if issubclass(cls, contract):
         return cls
-    place = {'__module__': cls.__module__}
-    return type(cls.__name__, (cls, contract), place)
+    if (cls, contract) not in _completed:
+        place = {'__module__': cls.__module__}
+        whole = type(cls.__name__, (cls, contract), place)
+        _completed[cls, contract] = whole
+    return _completed[cls, contract]
+
+
+_completed: dict[tuple[type, type], type[DistillLoss]] = {}
