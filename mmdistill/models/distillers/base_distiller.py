@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mmdistill.checkpoints import load_strictly, loading_policy
 from mmdistill.models.distillers.first_edition import rename_keys
 from mmdistill.models.distillers.logging_model import LoggingModel
+from mmdistill.models.distillers.other_runners import refuse_other_runners
 from mmdistill.models.distillers.preprocessor import target_images
 from mmdistill.models.distillers.target import Target, Targets
 from mmdistill.models.distillers.task import (
@@ -88,6 +89,7 @@ class BaseDistiller(LoggingModel):
                 'model.student.head.cal_acc=True logs accuracy with the task '
                 'loss, which model.task_weight=0 leaves out; set cal_acc=False'
             )
+        self._runner_is_known = False
         # True after the first labeled batch: from then on a batch without
         # labels counts as unlabeled (-1) instead of raising.
         self._labeled = False
@@ -114,11 +116,7 @@ class BaseDistiller(LoggingModel):
         return target
 
     def put_losses_last(self) -> None:
-        """Let the parameters of losses come after all that there are now.
-
-        Optimizers know parameters by their order, so that a run resumes only
-        if it stays.
-        """
+        """Let losses' parameters come last; optimizers know them by order."""
         losses = self.losses
         del self.losses
         self.losses = losses
@@ -154,6 +152,9 @@ class BaseDistiller(LoggingModel):
     ) -> Any:
         """Losses in mode 'loss', else whatever the student answers."""
         if mode == 'loss':
+            if self.training and not self._runner_is_known:
+                refuse_other_runners()
+            self._runner_is_known = True
             self._diagnostics = {}
             return self.loss(inputs, data_samples, **kwargs)
         return self.student(inputs, data_samples, mode=mode)

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-import inspect
 from collections import OrderedDict
 
 import torch
 from mmengine.model import BaseModel
-from mmengine.runner import FlexibleRunner, Runner
 from torch import Tensor, nn
 
 #: Log name of the sum of all losses, which no loss may take.
@@ -24,7 +22,6 @@ class LoggingModel(BaseModel):
     ) -> None:
         super().__init__(data_preprocessor, init_cfg)
         self._diagnostics: dict[str, Tensor] = {}
-        self._runner_is_known = False
 
     def loss_names(self) -> set[str]:
         """Names of what `loss` returns to be trained on."""
@@ -42,12 +39,7 @@ class LoggingModel(BaseModel):
         Raises:
             ValueError: if something else has a gradient: it may be meant to
                 be trained on, or not.
-            RuntimeError: at the first step, if it is one of a runner that
-                does not know distillers.
         """
-        if self.training and not self._runner_is_known:
-            self._runner_is_known = True
-            _refuse_other_runners()
         counted = self.loss_names()
         total = 0
         for name, value in losses.items():
@@ -101,21 +93,3 @@ class LoggingModel(BaseModel):
             if key != 'loss':
                 self.log(f'{name}/{key}', diagnostic)
         return value['loss']
-
-
-def _refuse_other_runners() -> None:
-    """Raise if a runner that does not know distillers takes this step.
-
-    A model is not told who trains it; the stack of calls says so.
-    """
-    frame = inspect.currentframe()
-    while frame is not None:
-        caller = frame.f_locals.get('self')
-        if isinstance(caller, (Runner, FlexibleRunner)):
-            raise RuntimeError(
-                f'a distiller runs under {type(caller).__name__}, which does '
-                "not tell it of its data; set runner_type='DistillRunner' in "
-                'the config, or use DistillRunner.from_cfg of '
-                'mmdistill.engine.runner'
-            )
-        frame = frame.f_back

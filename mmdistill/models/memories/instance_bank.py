@@ -243,8 +243,8 @@ class InstanceBank(nn.Module):
         if len(self) == 0:
             raise ValueError(
                 'this InstanceBank does not know the number of training '
-                'samples; train with a Runner (it learns it from '
-                'train_dataloader.dataset) or give num_samples to the loss'
+                'samples; train with DistillRunner, which tells it that of '
+                'train_dataloader.dataset, or give num_samples to the loss'
             )
 
     def _load_from_state_dict(
