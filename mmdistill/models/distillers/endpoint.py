@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from typing import Any
 
 from mmdistill.models.parts import (
     gives_pre_activation,
@@ -77,14 +78,17 @@ class Endpoint:
             )
 
     def choose_maps(
-        self, choice: str | Sequence[int], who: str
+        self, choice: str | Sequence[int] | Mapping[str, Any], who: str
     ) -> tuple[int, ...]:
         """The numbers of the maps that a loss chooses.
 
         Args:
-            choice: 'stages', 'last', 'all' or numbers.
+            choice: 'stages', 'last', 'all' or numbers, or one of these for
+                each model, by its name.
             who: the loss, for error messages.
         """
+        if isinstance(choice, Mapping):
+            choice = choice[self.name]
         numbers = sorted(self.map_shapes)
         stages = stages_among(self.reader.model.backbone, numbers)
         names = dict(

@@ -119,6 +119,8 @@ def build_loss(
         _require_level(who, cls, level, targets[further])
         if level == 'maps':
             choice = _chosen(cfg, cls, 'maps')
+            if isinstance(choice, Mapping):
+                choice = {further: choice[chosen]}
             maps[further] = targets[further].choose_maps(choice, who)
     return loss, LossInputs(level, chosen, loss.further_targets, maps)
 
@@ -191,9 +193,14 @@ def _require_level(who: str, cls: type, level: str, end: Endpoint) -> None:
 def _paired_maps(
     who: str,
     cls: type[DistillLoss],
-    choice: str | Sequence[int],
+    choice: str | Sequence[int] | Mapping[str, Any],
     pair: Sequence[Endpoint],
 ) -> dict[str, tuple[int, ...]]:
+    if isinstance(choice, Mapping) and set(choice) != {e.name for e in pair}:
+        raise ValueError(
+            f'{who}.maps as a dict has the keys {[e.name for e in pair]}, got '
+            f'{sorted(choice)}'
+        )
     chosen = {end.name: end.choose_maps(choice, who) for end in pair}
     if cls.pre_activation:
         for end in pair:
@@ -204,7 +211,8 @@ def _paired_maps(
             f'{who} ({cls.__name__}) compares maps one to one, but '
             f'maps={choice!r} means {list(student)} of the student and '
             f'{list(target)} of {pair[1].who}; set {who}.maps to numbers '
-            'that both have, negative ones count from the end'
+            'that both have, negative ones count from the end, or to '
+            f'dict(student=[...], {pair[1].name}=[...])'
         )
     return chosen
 

@@ -71,7 +71,8 @@ class DistillLoss(nn.Module):
     #: Further targets by the argument of ``forward`` that takes their tensor.
     further_targets: Mapping[str, str] = {}
     #: Which maps a loss of level 'maps' takes: 'stages' (all but the stem),
-    #: 'last', 'all', or numbers (stem 0, stage 1, ...; negative from the end).
+    #: 'last', 'all', or numbers (stem 0, stage 1, ...; negative from the end);
+    #: a config may say it for each model: ``dict(student=[2], teacher=[3])``.
     maps: str | tuple[int, ...] = 'stages'
     #: Whether the maps are those before the activation (CIFAR networks).
     pre_activation: ClassVar[bool] = False

@@ -47,6 +47,34 @@ def test_which_maps_a_loss_gets(maps, numbers):
         assert seen == [(8, width[n], sizes[n], sizes[n]) for n in numbers]
 
 
+def test_maps_may_differ_by_model():
+    """What map losses between families need: the second against the third."""
+    maps = dict(student=[2], teacher=[3])
+    model = build(dict(r=dict(type='RecordingLoss', maps=maps)))
+    train(model, steps=1)
+    loss = model.losses['r']
+    assert loss.channels == ((8,), (12,))
+    assert loss.seen == [[(8, 8, 4, 4)], [(8, 12, 2, 2)]]
+    maps = dict(student='stages', teacher=[1, 2, -1])
+    model = build(dict(hint=dict(type='HintLoss', maps=maps)))
+    train(model, steps=1)
+    assert len(model.losses.hint.regressors) == 3
+
+
+@pytest.mark.parametrize(
+    'maps, message',
+    [
+        (dict(student=[2]), r"keys \['student', 'teacher'\]"),
+        (dict(student=[2], techer=[2]), r"got \['student', 'techer'\]"),
+        (dict(student=[2], teacher=[1, 2]), r'dict\(student=\[\.\.\.\]'),
+        (dict(student=[9], teacher=[1]), 'the student .* gives'),
+    ],
+)
+def test_maps_by_model_that_do_not_pair_are_refused(maps, message):
+    with pytest.raises(ValueError, match=message):
+        build(dict(at=dict(type='ATLoss', maps=maps)))
+
+
 def test_losses_choose_different_maps():
     model = build(
         {
