@@ -154,6 +154,18 @@ def losses_of(model, batch):
     return model(**model.data_preprocessor(batch, True), mode='loss')
 
 
+def stop_workers(runner):
+    """End the data workers of a run, while their queues are there.
+
+    If they go with a runner that is garbage, torch waits 5 s for each: the
+    collector has closed their queues before they are told.
+    """
+    loop = runner.train_loop
+    loop.dataloader._iterator = None
+    if hasattr(loop, 'dataloader_iterator'):
+        loop.dataloader_iterator._iterator = None
+
+
 def trained(cfg):
     """The runner of a config, which has run."""
     from mmdistill.engine.runner import DistillRunner

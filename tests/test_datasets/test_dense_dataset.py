@@ -25,8 +25,11 @@ def test_corrupt_fails_with_the_name(root):
         dataset[0]
     assert dataset[1]['data_samples'].img_id == 20
     loader = DataLoader(dataset, num_workers=1, collate_fn=pseudo_collate)
+    batches = iter(loader)
     with pytest.raises(ValueError, match="001.png' cannot be decoded"):
-        next(iter(loader))
+        next(batches)
+    # The traceback keeps it, and as garbage it would be waited for.
+    batches._shutdown_workers()
 
 
 @pytest.mark.parametrize('workers', [0, 2])

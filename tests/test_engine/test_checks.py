@@ -58,6 +58,7 @@ def uneven(rank, world, folder):
     return said
 
 
+@pytest.mark.slow
 def test_uneven_shares_are_refused_where_processes_would_wait(tmp_path):
     for said in run_distributed(uneven, 2, str(tmp_path)):
         for name in ('other_steps', 'plain_model'):

@@ -8,7 +8,12 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from helpers import digits_config, run_distributed, tiny_classifier
+from helpers import (
+    digits_config,
+    run_distributed,
+    stop_workers,
+    tiny_classifier,
+)
 from mmengine.hooks import Hook
 
 from mmdistill.engine.runner import DistillRunner
@@ -149,6 +154,7 @@ def train(work_dir, workers, stop=None, resume=False, world=1, by_epoch=True):
         runner.train()
     except KeyboardInterrupt:
         pass
+    stop_workers(runner)
     state = {f'model.{k}': v for k, v in model.state_dict().items()}
     for i, group in runner.optim_wrapper.state_dict()['state'].items():
         for name, value in group.items():
@@ -199,6 +205,7 @@ def share(rank, world, work_dir, stop, resume):
     return train(work_dir, 0, stop=stop, resume=resume, world=world)
 
 
+@pytest.mark.slow
 def test_two_processes(tmp_path):
     train(tmp_path / 'run', 0, stop=0)  # writes the teacher
     folder = str(tmp_path / 'run')

@@ -9,6 +9,7 @@ from helpers import (
     digits_config,
     hits_one_by_one,
     run_distributed,
+    stop_workers,
     tiny_classifier,
 )
 from mmengine.hooks import Hook
@@ -289,6 +290,7 @@ def train(work_dir, stop=None, resume=False, workers=0):
     else:
         with pytest.raises(KeyboardInterrupt):
             runner.train()
+    stop_workers(runner)
     return runner.model.state_dict()
 
 
