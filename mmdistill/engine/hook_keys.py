@@ -71,12 +71,14 @@ def by_key(
     }
     given = dict(default_hooks or {})
     given, custom_hooks = _modern(given, custom_hooks or (), method_hooks)
+    there = {*_KNOWN, *(method_hooks or {})}
+    there |= {k for k, v in given.items() if not _lacks_type(v)}
     for key, hook in given.items():
         if isinstance(hook, Hook):
-            _check_type(key, dict(type=type(hook)))
+            _check_type(key, dict(type=type(hook)), there)
             hooks[key] = hook
         elif hook is None:
-            _check_known(key, 'takes a hook out')
+            _check_known(key)
             hooks.pop(key, None)
             if key in MMENGINE_KEYS:
                 hooks[key] = None
@@ -86,34 +88,45 @@ def by_key(
                 f'None, got {hook!r}'
             )
         else:
-            _check_type(key, hook)
+            _check_type(key, hook, there)
             hooks[key] = {'type': _KNOWN.get(key), **hook}
     return hooks, custom_hooks
 
 
-def _check_known(key: str, doing: str) -> None:
-    near = difflib.get_close_matches(key, set(_KNOWN) - {key}, 3, _CLOSE)
+def _lacks_type(hook: Any) -> bool:
+    """Whether an entry only changes or removes a hook that is there."""
+    return hook is None or (isinstance(hook, Mapping) and 'type' not in hook)
+
+
+def _check_known(key: str) -> None:
+    # What a base had under a key of its own is not seen any more.
+    near = difflib.get_close_matches(key, _KNOWN, 3, _CLOSE)
     if key not in _KNOWN and near:
         raise KeyError(
-            f'default_hooks.{key} {doing}, but there is none of this key; '
-            f'did you mean {" or ".join(near)}?'
+            f'default_hooks.{key} takes a hook out, but there is none of this '
+            f'key; did you mean {" or ".join(near)}?'
         )
 
 
-def _check_type(key: str, hook: Mapping) -> None:
-    """Raise if a key is a known one misspelt."""
+def _check_type(key: str, hook: Mapping, there: set[str]) -> None:
+    """Raise if a key is another one misspelt.
+
+    Args:
+        key, hook: an entry of ``default_hooks``.
+        there: keys of hooks that are there, or could be.
+    """
     if key in _KNOWN:
         return
     kind = hook.get('type')
     if kind is None:
-        near = difflib.get_close_matches(key, _KNOWN, 3, 0.5)
+        near = difflib.get_close_matches(key, there - {key}, 3, 0.5)
         raise KeyError(
             f'default_hooks.{key} has no type, and no hook of this key is '
             f'there to be changed; '
             + (
                 f'did you mean {" or ".join(near)}?'
                 if near
-                else f'there are {sorted(_KNOWN)}, and those of method_hooks'
+                else f'there are {sorted(there)}'
             )
         )
     same = [k for k, v in _KNOWN.items() if _name(kind) == _name(v)]

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 from helpers import (
+    digits_batch,
     digits_config,
     run_distributed,
     stop_at_first_step,
@@ -77,6 +78,15 @@ def test_a_distiller_needs_its_runner(tmp_path):
         cfg = digits_config(tmp_path / runner.__name__, env_cfg={})
         with pytest.raises(RuntimeError, match="runner_type='DistillRunner'"):
             runner.from_cfg(cfg).train()
+
+
+def test_a_loss_measured_before_does_not_hide_another_runner(tmp_path):
+    runner = Runner.from_cfg(digits_config(tmp_path, env_cfg={}))
+    batch = runner.model.data_preprocessor(digits_batch(), True)
+    runner.model.eval()(**batch, mode='loss')
+    runner.model.train()
+    with pytest.raises(RuntimeError, match="runner_type='DistillRunner'"):
+        runner.train()
 
 
 def test_a_plain_model_takes_any_runner(tmp_path):

@@ -64,9 +64,16 @@ def test_a_misspelt_key_is_an_error_that_names_the_near_ones(hooks, near):
         by_key(hooks, None)
 
 
+def test_a_misspelt_key_of_a_method_names_the_methods_own():
+    for keys in ({}, dict(slow_student=COPY)):
+        hooks = dict(slow_studnet=dict(momentum=0.9), **keys)
+        with pytest.raises(KeyError, match='did you mean slow_student'):
+            by_key(hooks, None, dict(slow_student=COPY))
+
+
 def test_a_key_without_type_that_is_nowhere_near_is_an_error_too():
-    with pytest.raises(KeyError, match='method_hooks'):
-        by_key(dict(zzz=dict(momentum=0.9)), None)
+    with pytest.raises(KeyError, match="there are .*'finite_loss'.*'teacher'"):
+        by_key(dict(zzz=dict(momentum=0.9)), None, dict(teacher=COPY))
 
 
 def test_configs_of_the_first_edition_run_with_a_warning(warned):

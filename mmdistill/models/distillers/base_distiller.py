@@ -154,7 +154,7 @@ class BaseDistiller(LoggingModel):
         if mode == 'loss':
             if self.training and not self._runner_is_known:
                 refuse_other_runners()
-            self._runner_is_known = True
+                self._runner_is_known = True
             self._diagnostics = {}
             return self.loss(inputs, data_samples, **kwargs)
         return self.student(inputs, data_samples, mode=mode)
