@@ -17,6 +17,7 @@ from mmdistill.models.distillers.teacher_file import (
     is_missing_file,
     load_teacher,
 )
+from mmdistill.models.parts import has_file
 from mmdistill.models.representation import RepresentationReader
 
 
@@ -69,7 +70,9 @@ class Target:
         if self.role == Role.FROZEN:
             _freeze(self.model)
             self.is_ready = False
-            if not is_missing_file(self.ckpt):
+            # What may have to be fetched waits until training starts.
+            waits = self.ckpt is None and has_file(self.model)
+            if not (waits or is_missing_file(self.ckpt)):
                 self.prepare()
 
     @property
@@ -93,14 +96,13 @@ class Target:
 
     def warn_if_random(self) -> None:
         """Log a warning about a frozen target that nothing gave weights."""
-        if (
-            self.is_frozen
-            and self.ckpt is None
-            and getattr(self.model, 'init_cfg', None) is None
-        ):
+        if self.is_frozen and self.ckpt is None and not has_file(self.model):
+            who = 'the teacher'
+            if self.name != 'teacher':
+                who = f'the target {self.name!r}'
             print_log(
                 f'{self.setting_ckpt} is not set and {self.setting} has no '
-                f'init_cfg: the {self.name} is a random network',
+                f'init_cfg: {who} is a random network',
                 logger='current',
                 level=logging.WARNING,
             )
