@@ -112,7 +112,7 @@ def _build(cfg: Config) -> nn.Module:
     if isinstance(kind, str):
         kind = MODELS.get(kind)
     if (
-        isinstance(student, dict)
+        isinstance(student, (dict, str))
         and inspect.isclass(kind)
         and issubclass(kind, BaseDistiller)
     ):

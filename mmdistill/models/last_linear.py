@@ -111,19 +111,19 @@ def take_off_classifier(
 
 def _replace(
     network: nn.Module,
-    linears: dict[str, nn.Linear],
+    linears: dict[str, nn.Module],
     shares: dict[str, float],
 ) -> None:
     """Put in the classifiers' place what passes their inputs on."""
-    total = sum(linear.in_features for linear in linears.values())
+    total = sum(map(_width, linears.values()))
     before = 0
     for name, linear in linears.items():
-        after = total - before - linear.in_features
+        after = total - before - _width(linear)
         slot = nn.Identity()
         if len(linears) > 1:
             slot = _Slot(before, after, 1 / shares[name])
         network.set_submodule(name, slot)
-        before += linear.in_features
+        before += _width(linear)
 
 
 def _alike(actual: Tensor, expected: Tensor) -> bool:
@@ -144,7 +144,7 @@ def joined_state(
     for name, share in shares.items():
         for key, values in found.items():
             if (value := state.pop(f'{name}.{key}', None)) is not None:
-                values.append(share * value)
+                values.append(share * _flat(value))
     weights, biases = found.values()
     joined = dict(weight=torch.cat(weights, dim=1)) if weights else {}
     if biases:
@@ -170,7 +170,7 @@ def _find(
             lambda _, args, output, name=name: note(name, output)
         )
         for name, module in network.named_modules()
-        if isinstance(module, nn.Linear) and (names is None or name in names)
+        if _is_linear(module) and (names is None or name in names)
     ]
     try:
         with torch.enable_grad():
@@ -178,7 +178,7 @@ def _find(
             alike = {
                 n: x
                 for n, x in given.items()
-                if x.shape == scores.shape and x.requires_grad
+                if x.flatten(1).shape == scores.shape and x.requires_grad
             }
             if not alike:
                 return {}
@@ -197,12 +197,32 @@ def _find(
     }
 
 
+def _flat(value: Tensor) -> Tensor:
+    """A classifier's tensor without the sides of a convolution's kernel."""
+    return value.flatten(1) if value.ndim == 4 else value
+
+
+def _is_linear(module: nn.Module) -> bool:
+    """Whether it is a linear layer; of a pooled map, a convolution is one."""
+    return isinstance(module, nn.Linear) or (
+        isinstance(module, nn.Conv2d)
+        and module.kernel_size == (1, 1)
+        and module.groups == 1
+    )
+
+
+def _width(linear: nn.Module) -> int:
+    """How many numbers it takes."""
+    return linear.weight.shape[1]
+
+
 def _joined(
-    linears: dict[str, nn.Linear], shares: dict[str, float]
+    linears: dict[str, nn.Module], shares: dict[str, float]
 ) -> nn.Linear:
     """One layer on the inputs of several, side by side."""
-    if len(linears) == 1:
-        return next(iter(linears.values()))
+    first = next(iter(linears.values()))
+    if len(linears) == 1 and isinstance(first, nn.Linear):
+        return first
     state = {
         f'{name}.{key}': value
         for name, linear in linears.items()

@@ -319,6 +319,8 @@ def classes_key(model: nn.Module, name: str) -> str:
         model: the classifier.
         name: its config key.
     """
+    if isinstance(getattr(model, 'backbone', None), NetworkBackbone):
+        return f'{name}.num_classes'
     head = getattr(model, 'head', None)
     inside = head is not None and not _linears(head)
     return f'{name}.{"backbone" if inside else "head"}.num_classes'

@@ -39,6 +39,8 @@ def complete_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
         return dict(entry)
     info = model_info(name)
     size = entry.get('input_size')
+    if size is None and isinstance(model, Mapping):
+        size = model.get('input_size')
     if size is not None:
         info = replace(info, size=tuple(size[-2:]))
     entry = {**entry, 'input_size': size or (len(info.mean), *info.size)}

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 Made = TypeVar('Made')
 
+#: What stands before the slash of a name.
+LIBRARY_NAMES = ('timm', 'torchvision', 'mmpretrain', 'cifar', 'hf')
 #: Mean and standard deviation of ImageNet's pixels, of 0 to 255, RGB.
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)

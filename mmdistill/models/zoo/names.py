@@ -23,6 +23,7 @@ from mmdistill.models.zoo.from_hugging_face import HuggingFace
 from mmdistill.models.zoo.from_timm import Timm
 from mmdistill.models.zoo.from_torchvision import Torchvision
 from mmdistill.models.zoo.library import (
+    LIBRARY_NAMES,
     ConfigLibrary,
     Library,
     ModelInfo,
@@ -53,8 +54,8 @@ _OWN = (
 def is_model_name(value: Any) -> bool:
     """Whether a value names a model: 'library/name', or a checkpoint file."""
     return isinstance(value, str) and (
-        value.partition('/')[0] in LIBRARIES
-        and '/' in value
+        '/' in value
+        and value.partition('/')[0] in LIBRARY_NAMES
         or is_file_name(value)
     )
 
