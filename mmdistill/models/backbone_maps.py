@@ -39,8 +39,10 @@ def run_backbone(
     elif with_tokens and hasattr(backbone, '_format_output'):
         form = backbone._format_output
 
-        def keep_tokens(x: Tensor, size: tuple[int, int]) -> Tokens:
-            return Tokens(form(x, size), x, size)
+        def keep_tokens(
+            x: Tensor, size: tuple[int, int], *has_class_token: bool
+        ) -> Tokens:
+            return Tokens(form(x, size, *has_class_token), x, size)
 
         with attributes(backbone, _format_output=keep_tokens):
             outputs = backbone(images)

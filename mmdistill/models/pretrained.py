@@ -20,6 +20,7 @@ from mmdistill.checkpoints import (
     load_strictly,
     state_dict_of,
 )
+from mmdistill.models.foreign_files import in_own_names
 from mmdistill.models.zoo import NetworkBackbone, NetworkClassifier
 from mmdistill.registry import WEIGHT_INITIALIZERS
 from mmdistill.utils.text import shown
@@ -188,6 +189,8 @@ class Pretrained(PretrainedInit):
         if isinstance(module, (NetworkBackbone, NetworkClassifier)):
             state = module.from_library(state)
         own = {name.split('.')[0] for name in module.state_dict()}
+        if not (own | {'backbone'}) & {key.split('.')[0] for key in state}:
+            return in_own_names(module, state, self.checkpoint) or state
         if 'backbone' in own:
             return state
         backbone = _below(state, 'backbone.')

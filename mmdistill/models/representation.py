@@ -280,6 +280,8 @@ class RepresentationReader:
         if head is None:
             return feature if feature.ndim == 2 else None, None, None
         logits = head(outputs)
+        if isinstance(logits, tuple):  # of two classifiers (Conformer)
+            logits = sum(logits)
         return seen[-1], None, logits
 
     @contextmanager

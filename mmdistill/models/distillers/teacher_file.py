@@ -13,6 +13,7 @@ from mmdistill.checkpoints import (
     load_strictly,
     state_dict_of,
 )
+from mmdistill.models.foreign_files import in_own_names
 from mmdistill.models.parts import (
     is_encoder,
     prototypes_of,
@@ -42,12 +43,12 @@ def load_teacher(
 
     Takes a checkpoint of the teacher itself, one of a distiller whose student
     has become the teacher, one in the layout of the library that a network
-    by name comes from, a ResNet's in torchvision's layout, or a bare
-    backbone's where that is the whole network: MMPretrain's InceptionV3 has
-    torchvision's names. Prototypes in the file are left out for an encoder
-    that was built without any, and so is what a backbone is built without
-    (InceptionV3's ``AuxLogits``). Without a file the teacher's ``init_cfg``
-    decides.
+    by name comes from, torchvision's or timm's of the same architecture, or
+    a bare backbone's where that is the whole network: MMPretrain's
+    InceptionV3 has torchvision's names. Prototypes in the file are left out
+    for an encoder that was built without any, and so is what a backbone is
+    built without (InceptionV3's ``AuxLogits``). Without a file the teacher's
+    ``init_cfg`` decides.
 
     Args:
         teacher: the network.
@@ -75,7 +76,10 @@ def load_teacher(
     if isinstance(teacher, NetworkClassifier):
         state = teacher.from_library(state)
     else:
-        state = _of_a_classifier(state, teacher)
+        given = state
+        state = _of_a_classifier(given, teacher)
+        if teacher.state_dict().keys().isdisjoint(state):
+            state = in_own_names(teacher, given, ckpt) or state
     if is_encoder(teacher) and prototypes_of(teacher) is None:
         # An encoder that was built to do without those of the file.
         state = {k: v for k, v in state.items() if not _is_prototype(k)}

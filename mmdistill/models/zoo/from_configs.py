@@ -97,6 +97,9 @@ class MMPretrain(ConfigLibrary):
             model.pop('head', None)
         elif num_classes is not None:
             _set_classes(model, name, num_classes)
+        if not pretrained and (model.get('head') or {}).get('distillation'):
+            # LeViT's second classifier, which MMPretrain does not train
+            model['head']['distillation'] = False
         if pretrained:
             model['init_cfg'] = dict(
                 type='Pretrained',
