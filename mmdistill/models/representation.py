@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from mmpretrain.models import BaseSelfSupervisor
 from torch import Tensor, nn
 
@@ -88,6 +89,8 @@ class RepresentationReader:
             that can. The feature and the logits then mean nothing.
         prototypes: score an encoder's embedding in place of its own, if not
             None.
+        classes: numbers of the classes whose logits are given, in this order;
+            all when None.
     """
 
     def __init__(self, model: nn.Module, name: str = 'model') -> None:
@@ -96,6 +99,7 @@ class RepresentationReader:
         self.numbers: tuple[int, ...] = ()
         self.pre_activation = False
         self.prototypes: nn.Module | None = None
+        self.classes: Sequence[int] | None = None
         # A backbone that can give its stem says that index 0 is the stem.
         self._first = getattr(model.backbone, 'first_map', 1)
         head = getattr(model, 'head', None)
@@ -282,6 +286,8 @@ class RepresentationReader:
         logits = head(outputs)
         if isinstance(logits, tuple):  # of two classifiers (Conformer)
             logits = sum(logits)
+        if self.classes is not None:
+            logits = torch.stack([logits[:, k] for k in self.classes], dim=1)
         return seen[-1], None, logits
 
     @contextmanager

@@ -38,8 +38,8 @@ class AdaptedImages(nn.Module):
         )
         mean = getattr(student, 'mean', None)
         std = getattr(student, 'std', None)
-        own_mean = torch.tensor(info.mean)[:, None, None]
-        own_std = torch.tensor(info.std)[:, None, None]
+        own_mean = torch.tensor(info.mean, dtype=torch.float32)[:, None, None]
+        own_std = torch.tensor(info.std, dtype=torch.float32)[:, None, None]
         zero = torch.zeros(1, 1, 1)
         self.register_buffer('mean', zero if mean is None else mean.clone())
         self.register_buffer('std', zero + 1 if std is None else std.clone())

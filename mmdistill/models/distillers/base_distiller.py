@@ -253,7 +253,13 @@ class BaseDistiller(LoggingModel):
         prepared = self.data_preprocessor(data, False)
         images = target_images(self.data_preprocessor, data, prepared, name)
         samples = prepared['data_samples']
-        return self.targets[name].model(images, samples, mode='predict')
+        target = self.targets[name]
+        if target.chosen is None:
+            return target.model(images, samples, mode='predict')
+        scores = target.reader(images).logits.softmax(dim=1)
+        for sample, score in zip(samples, scores, strict=True):
+            sample.set_pred_score(score).set_pred_label(score.argmax())
+        return samples
 
     def min_batch(self) -> tuple[int, str]:
         """The smallest batch that every loss takes, and the loss it is for."""

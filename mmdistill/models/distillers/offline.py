@@ -46,8 +46,8 @@ class OfflineDistiller(ComparingDistiller):
         teacher_ckpt: the teacher's weights. Needed for training only: a file
             that is not there is an error when training starts.
         teachers: name to ``dict(model=..., ckpt=..., preprocessor=...,
-            input_size=...)``, of which ``model`` alone must be there. A loss
-            says which it takes: ``target='name'``.
+            input_size=..., classes=...)``, of which ``model`` alone must be
+            there. A loss says which it takes: ``target='name'``.
         slow_student: have a momentum copy of the student as a further target,
             which a `MomentumUpdateHook` moves and losses name
             'slow_student'. It sees all views; its batch norms take the
@@ -67,6 +67,8 @@ class OfflineDistiller(ComparingDistiller):
         input_size: (C, H, W) of the images, for the dry run that finds out
             widths; by default those of a student by name, else (3, 32, 32).
         teacher_input_size: the same of the teacher's, if it differs.
+        teacher_classes: numbers of the teacher's classes that are the
+            student's, in the student's order; all when None.
         memories, memory_encoder: of the first edition; see UPGRADING.md.
         init_cfg: MMEngine's initialization config.
     Raises:
@@ -94,6 +96,7 @@ class OfflineDistiller(ComparingDistiller):
         dropout_views: bool = False,
         input_size: Sequence[int] | None = None,
         teacher_input_size: Sequence[int] | None = None,
+        teacher_classes: Sequence[int] | None = None,
         memories: dict[str, dict] | None = None,
         memory_encoder: str | None = None,
         init_cfg: dict | None = None,
@@ -112,6 +115,7 @@ class OfflineDistiller(ComparingDistiller):
             ckpt=teacher_ckpt,
             preprocessor=teacher_preprocessor,
             input_size=teacher_input_size,
+            classes=teacher_classes,
         )
         entries = {k: complete_entry(entry) for k, entry in entries.items()}
         input_size = image_size(input_size, student)
@@ -165,6 +169,7 @@ class OfflineDistiller(ComparingDistiller):
                 setting=entry['setting'],
                 setting_ckpt=entry['setting_ckpt'],
                 setting_preprocessor=entry['setting_preprocessor'],
+                chosen=entry.get('classes'),
             )
         )
         if prototypes == 'new':

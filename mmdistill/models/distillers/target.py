@@ -48,6 +48,8 @@ class Target:
         all_views: it sees all views, not only the global ones.
         classes: names of the classes in its file; None if the file does not
             tell, or was not read yet.
+        chosen: numbers of those of its classes that are compared, in the order
+            of the student's; all when None.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Target:
     setting_preprocessor: str = ''
     all_views: bool = False
     classes: tuple[str, ...] | None = None
+    chosen: Sequence[int] | None = None
     is_ready: bool = True
     reader: RepresentationReader | None = None
 
@@ -67,6 +70,7 @@ class Target:
         self.setting = self.setting or f'model.{self.name}'
         if self.reader is None:
             self.reader = RepresentationReader(self.model, self.setting)
+        self.reader.classes = self.chosen
         if self.role == Role.FROZEN:
             _freeze(self.model)
             self.is_ready = False
@@ -91,6 +95,8 @@ class Target:
             self.model, self.ckpt, self.setting, self.setting_ckpt
         )
         self.classes = classes_of(meta)
+        if self.classes is not None and self.chosen is not None:
+            self.classes = tuple(self.classes[k] for k in self.chosen)
         _freeze(self.model)
         self.is_ready = True
 
@@ -174,7 +180,8 @@ def teacher_entries(
 
     Args:
         teachers: name to ``dict(model=..., ckpt=..., preprocessor=...,
-            input_size=...)``, of which ``model`` alone must be there.
+            input_size=..., classes=...)``, of which ``model`` alone must be
+            there.
         short: the same of the one that is called 'teacher', if its ``model``
             is given.
     Returns:
@@ -182,7 +189,7 @@ def teacher_entries(
     Raises:
         ValueError: for an entry that is none, or two of one name.
     """
-    known = {'model', 'ckpt', 'preprocessor', 'input_size'}
+    known = {'model', 'ckpt', 'preprocessor', 'input_size', 'classes'}
     entries = {}
     if short['model'] is not None:
         entries['teacher'] = dict(
@@ -207,7 +214,8 @@ def teacher_entries(
         if not isinstance(entry, dict) or 'model' not in entry or unknown:
             raise ValueError(
                 f'{where} is dict(model=..., ckpt=..., preprocessor=..., '
-                'input_size=...), of which model must be there; got '
+                'input_size=..., classes=...), of which model must be there; '
+                'got '
                 + (f'{unknown} besides' if unknown else repr(entry)[:80])
             )
         entries[name] = dict(
