@@ -17,6 +17,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
 from mmdistill.checkpoints import trust_checkpoints
+from mmdistill.config import config_path, read_config
 from mmdistill.engine.settings import check_keys
 from mmdistill.registry import RUNNERS
 from mmdistill.utils import register_all_modules
@@ -39,8 +40,8 @@ def load_config(args: Namespace) -> Config:
     register_all_modules(init_default_scope=False)
     if args.trust_checkpoints:
         trust_checkpoints()
-    require_file(args.config, 'the config')
-    cfg = Config.fromfile(args.config)
+    require_file(config_path(args.config), 'the config')
+    cfg = read_config(args.config)
     cfg.merge_from_dict(args.cfg_options or {})
     check_keys(cfg, f'the config {args.config!r}')
     cfg.launcher = args.launcher

@@ -49,16 +49,12 @@ class Method:
     @property
     def needs_labels(self) -> bool:
         """Whether it learns a task, or a loss asks for classes."""
-        return (
-            bool(self.settings.get('task_weight'))
-            or any(
-                'label' in kind.requires
-                for kind in self.classes_of_losses().values()
-            )
-            and not any(
-                cfg.get('exclude_class') is False
-                for cfg in self.losses.values()
-            )
+        if self.name == TASK or self.settings.get('task_weight'):
+            return True
+        return any(
+            'label' in kind.requires
+            and self.losses[name].get('exclude_class') is not False
+            for name, kind in self.classes_of_losses().items()
         )
 
     @property
