@@ -1,0 +1,86 @@
+"""Config files, and the files that they are made of."""
+
+from __future__ import annotations
+
+import ast
+import os
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from mmdistill.engine.doctor.finding import did_you_mean
+
+
+def read_config(path: str | Path, **options: Any) -> Config:
+    """Read a config with its bases.
+
+    Args:
+        path: of the file.
+        options: of MMEngine's ``Config.fromfile``.
+    Raises:
+        FileNotFoundError: if it does not exist, or a base of it: then with
+            the config that names the base.
+    """
+    require_file(str(path), 'the config')
+    try:
+        return Config.fromfile(path, **options)
+    except FileNotFoundError as error:
+        found = _missing_base(Path(path))
+        if found is None:
+            raise
+        config, base = found
+        raise FileNotFoundError(
+            f'_base_ of the config {str(config)!r} names {base!r}, which '
+            f'does not exist{_near(config.parent / base)}'
+        ) from error
+
+
+def require_file(path: str, what: str) -> None:
+    """Raise FileNotFoundError unless ``path`` is a file, or not a local one.
+
+    ``what`` names it for the user: ``'the checkpoint (--resume)'``.
+    """
+    if '://' not in path and not os.path.isfile(path):
+        raise FileNotFoundError(
+            f'{what} {path!r} is not a file; the current folder is '
+            f'{os.getcwd()!r}'
+        )
+
+
+def _missing_base(config: Path) -> tuple[Path, str] | None:
+    """The first config in a chain whose base is not there, and the base."""
+    for name in _bases(config):
+        if '::' in name:  # of an installed package
+            continue
+        base = config.parent / name
+        if not base.is_file():
+            return config, name
+        found = _missing_base(base)
+        if found is not None:
+            return found
+    return None
+
+
+def _bases(config: Path) -> list[str]:
+    """The bases that a config names as literals."""
+    if config.suffix != '.py':
+        return []
+    for statement in ast.parse(config.read_text('utf-8')).body:
+        if (
+            isinstance(statement, ast.Assign)
+            and isinstance(statement.targets[0], ast.Name)
+            and statement.targets[0].id == '_base_'
+        ):
+            names = ast.literal_eval(statement.value)
+            return [names] if isinstance(names, str) else list(names)
+    return []
+
+
+def _near(path: Path) -> str:
+    """What lies where a base should, with a name like it."""
+    folder = path.parent.resolve()
+    if not folder.is_dir():
+        return f'; there is no folder {str(folder)!r}'
+    near = did_you_mean(path.name, [p.name for p in folder.glob('*.py')])
+    return f'; {near}' if near.startswith('did') else ''
