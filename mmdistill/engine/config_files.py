@@ -82,5 +82,4 @@ def _near(path: Path) -> str:
     folder = path.parent.resolve()
     if not folder.is_dir():
         return f'; there is no folder {str(folder)!r}'
-    near = did_you_mean(path.name, [p.name for p in folder.glob('*.py')])
-    return f'; {near}' if near.startswith('did') else ''
+    return did_you_mean(path.name, [p.name for p in folder.glob('*.py')])

@@ -6,50 +6,58 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache, partial
 
 #: Methods of a dict whose first argument is a key.
 _READS = ('pop', 'get', 'setdefault')
+_NAMED = (
+    inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    inspect.Parameter.KEYWORD_ONLY,
+)
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What a class or a function takes.
+
+    Attributes:
+        names: of its arguments; of a constructor that hands its ``**kwargs``
+            to its base and to nothing else, those of the base, too.
+        any_other: whether it may take others besides, or does not tell.
+    """
+
+    names: frozenset[str]
+    any_other: bool
 
 
 @cache
-def accepted(part: Callable) -> frozenset[str] | None:
-    """Names of the arguments that a class or a function takes.
-
-    Of a constructor that hands its ``**kwargs`` to its base and to nothing
-    else, those of the base, too.
-
-    Returns:
-        the names; None if it may take any, or does not tell.
-    """
+def accepted(part: Callable) -> Accepted:
+    """Find out which arguments a registered part takes."""
     names: set[str] = set()
+    is_class = inspect.isclass(part)
     if isinstance(part, partial):
-        return None
-    layers = part.__mro__ if inspect.isclass(part) else (part,)
-    for layer in layers:
-        function = layer
-        if inspect.isclass(layer):
-            function = vars(layer).get('__init__')
-            if function is None:
-                continue
-            if layer is object:
-                return None if '__new__' in vars(part) else frozenset(names)
+        return Accepted(frozenset(), True)
+    for layer in part.__mro__ if is_class else (part,):
+        if layer is object:
+            return Accepted(frozenset(names), '__new__' in vars(part))
+        function = vars(layer).get('__init__') if is_class else layer
+        if function is None:
+            continue
         try:
             parameters = [*inspect.signature(function).parameters.values()]
         except (TypeError, ValueError):
-            return None
-        named = (p for p in parameters if p.kind is not p.VAR_KEYWORD)
-        names |= {p.name for p in named} - {'self'}
+            return Accepted(frozenset(names), True)
+        named = [p.name for p in parameters if p.kind in _NAMED]
+        names |= {*named[1:]} if is_class else {*named}
         rest = [p.name for p in parameters if p.kind is p.VAR_KEYWORD]
+        read = _read_from(function, rest[0]) if rest and is_class else None
         if not rest:
-            return frozenset(names)
-        if not inspect.isclass(layer):
-            return None
-        read = _read_from(function, rest[0])
+            return Accepted(frozenset(names), False)
         if read is None:
-            return None
+            return Accepted(frozenset(names), True)
         names |= read
-    return None
+    return Accepted(frozenset(names), True)
 
 
 def _read_from(function: Callable, kwargs: str) -> set[str] | None:

@@ -6,6 +6,9 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+#: Names that are listed where none is near.
+_FEW = 12
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -41,17 +44,26 @@ class ConfigError(ValueError):
         super().__init__('\n'.join(lines))
 
 
-def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """``did you mean 'x'?`` of the nearest names, upper case or lower.
-
-    Without any near name, the known ones if they are few, else nothing.
-    """
-    known = sorted({*known})
-    by_lower = {other.lower(): other for other in known}
+def near_names(
+    name: str, known: Iterable[str], cutoff: float = 0.6
+) -> list[str]:
+    """The nearest names, at most three, upper case or lower."""
+    by_lower = {other.lower(): other for other in sorted(known)}
     near = difflib.get_close_matches(name.lower(), by_lower, 3, cutoff)
-    if near:
-        names = ' or '.join(repr(by_lower[other]) for other in near)
-        return f'did you mean {names}?'
-    if 0 < len(known) <= 12:
-        return f'it can be {", ".join(map(repr, known))}'
-    return ''
+    return [by_lower[other] for other in near]
+
+
+def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """``; did you mean 'x'?`` of the nearest names; '' without any."""
+    near = near_names(name, known, cutoff)
+    return f'; did you mean {" or ".join(map(repr, near))}?' if near else ''
+
+
+def did_you_mean_or_list(
+    name: str, known: Iterable[str], cutoff: float = 0.6
+) -> str:
+    """As `did_you_mean`; without any near name the known ones, if few."""
+    known = sorted({*known})
+    few = len(known) <= _FEW
+    listed = f'; it can be {", ".join(map(repr, known))}' if known else ''
+    return did_you_mean(name, known, cutoff) or listed * few

@@ -57,7 +57,7 @@ def _missing_weights(value: Any, key: str) -> Iterator[Finding]:
             yield Finding(
                 key,
                 f'the {whose} checkpoint {value!r} does not exist'
-                f'{_beside(path)}; train it first, or name its file',
+                f'{_beside(path)} Train it first, or name its file',
             )
 
 
@@ -73,7 +73,7 @@ def _missing_data(part: Part) -> Iterator[Finding]:
     if root and not os.path.exists(folder):
         yield Finding(
             f'{part.key}.data_root',
-            f'the folder {root!r} does not exist{_beside(folder)}; the '
+            f'the folder {root!r} does not exist{_beside(folder)} The '
             f'current folder is {os.getcwd()!r}',
         )
         return
@@ -90,7 +90,7 @@ def _missing_data(part: Part) -> Iterator[Finding]:
         if not os.path.exists(below) and not os.path.exists(path):
             yield Finding(
                 f'{part.key}.{name}',
-                f'{below!r} does not exist{_beside(below)}; the current '
+                f'{below!r} does not exist{_beside(below)} The current '
                 f'folder is {os.getcwd()!r}',
             )
 
@@ -110,6 +110,5 @@ def _beside(path: str) -> str:
     """What lies where a path should, with a name like it."""
     folder, name = os.path.split(path.rstrip('/'))
     if not os.path.isdir(folder or '.'):
-        return f': there is no folder {folder!r}'
-    near = did_you_mean(name, os.listdir(folder or '.'))
-    return f'; {near}'.rstrip('?') if near.startswith('did') else ''
+        return f', as there is no folder {folder!r}.'
+    return did_you_mean(name, os.listdir(folder or '.')) or '.'

@@ -9,7 +9,7 @@ from typing import Any
 from mmpretrain.evaluation import Accuracy, SingleLabelMetric
 
 from mmdistill import registry as ours
-from mmdistill.engine.doctor.finding import Finding, did_you_mean
+from mmdistill.engine.doctor.finding import Finding, did_you_mean_or_list
 from mmdistill.engine.doctor.typed_parts import Part, parts, registered
 
 
@@ -58,14 +58,8 @@ def unreported_metrics(cfg: Mapping[str, Any]) -> Iterator[Finding]:
         return
     for key, name in watched:
         if not any(fnmatch.fnmatchcase(name, known) for known in reported):
-            near = did_you_mean(name, reported, 0.5)
-            if not near.startswith('did'):
-                near = f'it can be {", ".join(map(repr, reported))}'
-            yield Finding(
-                key,
-                f'validation reports no {name!r}; '
-                + (near if reported else 'val_evaluator has no metric'),
-            )
+            near = did_you_mean_or_list(name, reported, 0.5)
+            yield Finding(key, f'validation reports no {name!r}{near}')
 
 
 def reported_metrics(cfg: Mapping[str, Any]) -> list[str] | None:

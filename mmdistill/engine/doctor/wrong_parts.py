@@ -13,7 +13,11 @@ from torch.utils.data import DataLoader
 
 from mmdistill import registry as ours
 from mmdistill.engine.doctor.accepted_arguments import accepted
-from mmdistill.engine.doctor.finding import Finding, did_you_mean
+from mmdistill.engine.doctor.finding import (
+    Finding,
+    did_you_mean,
+    did_you_mean_or_list,
+)
 from mmdistill.engine.doctor.typed_parts import (
     LOSS_CHOICES,
     Part,
@@ -35,6 +39,8 @@ _SETTINGS = {
     'env_cfg.mp_cfg': {'mp_start_method', 'opencv_num_threads'},
     'auto_scale_lr': {'base_batch_size', 'enable'},
 }
+#: How near a name is to an argument's to be a misspelling for certain.
+_SAME = 0.9
 #: What MMEngine reads of a dataloader before torch does.
 _OF_DATALOADERS = {'num_batch_per_epoch'}
 
@@ -60,12 +66,11 @@ def wrong_names(cfg: Mapping[str, Any]) -> Iterator[Finding]:
 def _wrong_part(part: Part) -> Iterator[Finding]:
     kind = part.kind
     if kind is None:
-        names = did_you_mean('type', [k for k in part.cfg if k != 'type'])
-        near = names if names.startswith('did') else ''
+        near = did_you_mean('type', part.cfg)
         yield Finding(
             part.key,
-            f'needs a type, one that is registered as {part.registry.name}'
-            + (f'; it has a key of nearly that name: {near}' if near else ''),
+            f'it needs a type, one that is registered as {part.registry.name}'
+            + near.replace('did you mean', 'is it meant by'),
         )
         return
     if part.registry is ours.MODELS and _names_a_model(kind):
@@ -81,30 +86,33 @@ def _wrong_part(part: Part) -> Iterator[Finding]:
 def _unknown_type(part: Part, kind: str) -> Iterator[Finding]:
     is_loss = part.further is LOSS_CHOICES
     known = _names(part.registry, losses=is_loss)
+    what = 'loss' if is_loss else part.registry.name
     near = did_you_mean(kind.rpartition('.')[2], known)
+    own = (
+        ' A class of your own is registered by its module, which '
+        'custom_imports has to name'
+    )
     yield Finding(
         f'{part.key}.type',
-        f'{kind!r} is not registered as {"loss" * is_loss or part.registry.name}'
-        f'{"; " * bool(near)}{near} A class of your own is registered by its '
-        'module, which custom_imports has to name',
+        f'{kind!r} is not registered as {what}{near or "."}{own}',
     )
 
 
 def _unknown_arguments(part: Part, cls: Any) -> Iterator[Finding]:
-    known = accepted(cls)
-    if known is None:
-        return
-    arguments = [key for key in part.cfg if key not in ('type', '_scope_')]
-    known = known | part.further
+    takes = accepted(cls)
+    known = (takes.names | part.further) - {'args', 'kwargs'}
     name = getattr(cls, '__name__', str(cls))
-    given = {key for key in part.cfg if key in known}
-    for key in arguments:
-        if key not in known:
-            near = did_you_mean(key, known - given - {'args', 'kwargs'}, 0.55)
-            yield Finding(
-                f'{part.key}.{key}',
-                f'{name} takes no {key!r}' + f'; {near}' * bool(near),
-            )
+    for key in part.cfg:
+        if key in known or key in ('type', '_scope_'):
+            continue
+        # What may take anything is meant to take what is nearly its own.
+        near = did_you_mean(key, known, _SAME if takes.any_other else 0.55)
+        if takes.any_other and not near:
+            continue
+        listed = did_you_mean_or_list(key, known - part.cfg.keys(), 0.55)
+        yield Finding(
+            f'{part.key}.{key}', f'{name} takes no {key!r}{near or listed}'
+        )
 
 
 def _names(registry: Registry, losses: bool = False) -> set[str]:
@@ -142,9 +150,10 @@ def _not_among(key: str, value: Any, known: set[str]) -> Iterator[Finding]:
         return
     for name in value:
         if name not in known:
-            near = did_you_mean(name, known)
-            text = f'there is no setting {name!r}' + f'; {near}' * bool(near)
-            yield Finding(f'{key}.{name}', text)
+            near = did_you_mean_or_list(name, known)
+            yield Finding(
+                f'{key}.{name}', f'there is no setting {name!r}{near}'
+            )
 
 
 def _wrong_model_names(value: Any, key: str) -> Iterator[Finding]:
