@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import os.path as osp
-import sys
 import tempfile
 from argparse import Namespace
 
@@ -17,9 +16,8 @@ from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
 from mmdistill.checkpoints import trust_checkpoints
-from mmdistill.engine.config_files import read_config
+from mmdistill.engine.config_files import registered_config
 from mmdistill.registry import RUNNERS
-from mmdistill.utils import register_all_modules
 
 
 def load_config(args: Namespace) -> Config:
@@ -32,14 +30,9 @@ def load_config(args: Namespace) -> Config:
         FileNotFoundError: if the file, or one of its bases, does not exist.
         OSError: if nothing can be written into the work folder.
     """
-    # Modules that custom_imports names may lie in the current folder. At the
-    # end of the path, so that nothing there hides an installed package.
-    sys.path.append(os.getcwd())
-    register_all_modules(init_default_scope=False)
     if args.trust_checkpoints:
         trust_checkpoints()
-    cfg = read_config(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
+    cfg = registered_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     if args.work_dir is not None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
 from mmdistill.engine.doctor.finding import did_you_mean
+from mmdistill.utils import register_all_modules
 
 
 def read_config(path: str | Path, **options: Any) -> Config:
@@ -34,6 +36,26 @@ def read_config(path: str | Path, **options: Any) -> Config:
             f'_base_ of the config {str(config)!r} names {base!r}, which '
             f'does not exist{_near(config.parent / base)}'
         ) from error
+
+
+def registered_config(
+    path: str | Path, options: dict[str, Any] | None = None
+) -> Config:
+    """Read a config, and import all that it may name.
+
+    Args:
+        path: of the file.
+        options: laid over it, as of ``--cfg-options``.
+    Raises:
+        FileNotFoundError: see `read_config`.
+    """
+    # Modules that custom_imports names may lie in the current folder. At the
+    # end of the path, so that nothing there hides an installed package.
+    sys.path.append(os.getcwd())
+    register_all_modules(init_default_scope=False)
+    cfg = read_config(path)
+    cfg.merge_from_dict(options or {})
+    return cfg
 
 
 def require_file(path: str, what: str) -> None:

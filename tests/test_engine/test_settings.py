@@ -25,7 +25,9 @@ def test_variables_of_ones_own_are_none():
     names = ('lr', 'method', 'student', 'mode', 'train_pipeline', 'epochs',
              'train_dataset', 'dataloader', 'img_norm_cfg')  # fmt: skip
     assert not wrong_keys(dict(model=dict(), **dict.fromkeys(names)))
-    assert "did you mean it by ['modle']" in wrong_keys(dict(modle={}))['model']
+    assert (
+        "did you mean it by ['modle']" in wrong_keys(dict(modle={}))['model']
+    )
 
 
 def test_no_config_of_ours_is_refused():

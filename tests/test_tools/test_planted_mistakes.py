@@ -62,7 +62,7 @@ IN_DIGITS = {
     ),
     'argument of a hook': (
         'default_hooks = dict(checkpoint=dict(intervall=1))',
-        r"default_hooks.checkpoint.intervall: \w*CheckpointHook takes no "
+        r'default_hooks.checkpoint.intervall: \w*CheckpointHook takes no '
         "'intervall'; did you mean .*interval",
     ),
     'dataset': (
@@ -203,7 +203,7 @@ IN_FOLDERS = {
     ),
     'class folders that differ': (
         "val_dataloader = dict(dataset=dict(data_prefix='other'))",
-        "val_dataloader.dataset .*train_dataloader.dataset.*only the first "
+        'val_dataloader.dataset .*train_dataloader.dataset.*only the first '
         "has .'cat'.; only the second has .'cow'.",
     ),
     'more class folders than scores': (

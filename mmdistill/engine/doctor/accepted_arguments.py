@@ -84,9 +84,7 @@ def _read_from(function: Callable, kwargs: str) -> set[str] | None:
                     understood.add(keyword.value)
                     handed_on = True
         elif isinstance(node, ast.Assign) and _is_merge(node, kwargs):
-            understood |= {
-                n for n in ast.walk(node) if _is_name(n, kwargs)
-            }
+            understood |= {n for n in ast.walk(node) if _is_name(n, kwargs)}
     used = {node for node in ast.walk(tree) if _is_name(node, kwargs)}
     return read if handed_on and used == understood else None
 

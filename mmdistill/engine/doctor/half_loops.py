@@ -44,7 +44,7 @@ def _half_loader(key: str, loader: Mapping[str, Any]) -> Iterator[Finding]:
     if not loader.get('dataset'):
         yield Finding(
             f'{key}.dataset',
-            "it has no dataset; set dataset=dict(type=..., pipeline=...)",
+            'it has no dataset; set dataset=dict(type=..., pipeline=...)',
         )
     if not loader.get('batch_size') and not loader.get('batch_sampler'):
         yield Finding(f'{key}.batch_size', 'it is not set; set batch_size=...')

@@ -31,14 +31,9 @@ def missing_files(cfg: Mapping[str, Any], part: str) -> Iterator[Finding]:
         yield from _missing_weights(cfg.get('model'), 'model')
         yield from _missing_weights(cfg.get('load_from'), 'load_from')
     needed = ('test_',) if part == 'test' else ('train_', 'val_', 'default_')
-    seen = set()
     for found in parts(cfg):
         if found.registry is ours.DATASETS and found.key.startswith(needed):
-            for finding in _missing_data(found):
-                # One folder for training and validation is missing once.
-                if finding.text not in seen:
-                    seen.add(finding.text)
-                    yield finding
+            yield from _missing_data(found)
 
 
 def _missing_weights(value: Any, key: str) -> Iterator[Finding]:

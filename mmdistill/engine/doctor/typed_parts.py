@@ -183,7 +183,9 @@ def _preprocessor(key: str, value: Any, owner: Any) -> Iterator[Part]:
     if 'type' not in value:
         # That of a teacher is an entry's of `teachers`, or a distiller's.
         is_entry = 'model' in owner and 'type' not in owner
-        default = 'ClsDataPreprocessor' if is_entry else _preprocessor_of(owner)
+        default = (
+            'ClsDataPreprocessor' if is_entry else _preprocessor_of(owner)
+        )
         if default is None:
             return
     yield Part(key, value, ours.MODELS, default)
