@@ -56,9 +56,11 @@ def run(args):
     for finding in findings:
         print(f'{"error" if finding.is_error else "warning"}: {finding}')
     errors = sum(finding.is_error for finding in findings)
-    warnings = len(findings) - errors
-    print(f'{args.config}: {errors} mistakes, {warnings} warnings')
-    sys.exit(bool(errors))
+    counts = dict(mistake=errors, warning=len(findings) - errors)
+    said = [f'{n} {name}{"s" * (n != 1)}' for name, n in counts.items()]
+    print(f'{args.config}: {", ".join(said)}')
+    if errors:
+        sys.exit(1)
 
 
 def main():

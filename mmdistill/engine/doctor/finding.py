@@ -47,10 +47,16 @@ class ConfigError(ValueError):
 def near_names(
     name: str, known: Iterable[str], cutoff: float = 0.6
 ) -> list[str]:
-    """The nearest names, at most three, upper case or lower."""
+    """The nearest names, at most three, upper case or lower.
+
+    If none is near, those that begin so: ``KDLoss`` for ``KD``.
+    """
     by_lower = {other.lower(): other for other in sorted(known)}
-    near = difflib.get_close_matches(name.lower(), by_lower, 3, cutoff)
-    return [by_lower[other] for other in near]
+    wanted = name.lower()
+    near = difflib.get_close_matches(wanted, by_lower, 3, cutoff)
+    if not near and len(name) > 1 and cutoff < 0.9:
+        near = sorted((o for o in by_lower if o.startswith(wanted)), key=len)
+    return [by_lower[other] for other in near[:3]]
 
 
 def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
