@@ -57,20 +57,8 @@ def config_path(name: str) -> str:
     )
 
 
-def read_config(name: str) -> Config:
-    """Read a config file, whose bases may be of ours.
-
-    Args:
-        name: see `config_path`.
-    Raises:
-        FileNotFoundError: if it, or a base, does not exist.
-    """
-    with _our_paths():
-        return Config.fromfile(config_path(name))
-
-
 @contextmanager
-def _our_paths() -> Iterator[None]:
+def our_configs() -> Iterator[None]:
     """Let MMEngine find configs of ours, while it reads one.
 
     Of the packages that a base may name, MMEngine has a table of its own.

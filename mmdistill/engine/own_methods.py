@@ -7,7 +7,8 @@ import difflib
 from dataclasses import dataclass, field
 from typing import Any
 
-from mmdistill.config import read_config, shipped
+from mmdistill.config import shipped
+from mmdistill.engine.config_files import read_config
 from mmdistill.models.losses.distill_loss import DistillLoss, Phase
 from mmdistill.models.losses.lookup import loss_class
 

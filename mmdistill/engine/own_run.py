@@ -11,8 +11,8 @@ from typing import Any
 from mmengine.config import Config
 from torch import nn
 
-from mmdistill.config import read_config
 from mmdistill.datasets.image_scan import Images, scan_images
+from mmdistill.engine.config_files import read_config
 from mmdistill.engine.own_methods import (
     TASK,
     Method,
