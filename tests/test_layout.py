@@ -10,7 +10,7 @@ import mmdistill
 PACKAGE = Path(mmdistill.__file__).parent
 TESTS = Path(__file__).parent
 #: Tests of no module, in the folder of what they are about.
-OF_A_FOLDER = {'test_every_loss.py'}
+OF_A_FOLDER = {'test_every_loss.py', 'test_families.py'}
 #: Packages by layer, from the top; what is not here is the lowest.
 LAYERS = (
     {'engine'},
