@@ -176,6 +176,6 @@ def _class_names(cfg: Any) -> tuple[str, ...] | None:
     from mmpretrain.registry import DATASETS
 
     dataset = (cfg.get('test_dataloader') or {}).get('dataset') or {}
-    kind = DATASETS.get(dataset.get('type', ''))
+    kind = DATASETS.get(dataset['type']) if 'type' in dataset else None
     names = getattr(kind, 'METAINFO', {}).get('classes')
     return tuple(name.split(',')[0] for name in names) if names else None
