@@ -10,6 +10,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmdistill.config import config_path, our_configs
 from mmdistill.engine.doctor.finding import did_you_mean
 from mmdistill.utils import register_all_modules
 
@@ -18,15 +19,18 @@ def read_config(path: str | Path, **options: Any) -> Config:
     """Read a config with its bases.
 
     Args:
-        path: of the file.
+        path: of the file; ``mmdistill::own_data/kd.py`` is one of ours, here
+            and in ``_base_``.
         options: of MMEngine's ``Config.fromfile``.
     Raises:
         FileNotFoundError: if it does not exist, or a base of it: then with
             the config that names the base.
     """
-    require_file(str(path), 'the config')
+    path = config_path(str(path))
+    require_file(path, 'the config')
     try:
-        return Config.fromfile(path, **options)
+        with our_configs():
+            return Config.fromfile(path, **options)
     except FileNotFoundError as error:
         found = _missing_base(Path(path))
         if found is None:

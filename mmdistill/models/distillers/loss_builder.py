@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from mmdistill.models.distillers.endpoint import Endpoint
+from mmdistill.models.distillers.map_pairs import PAIRED, pair_maps
 from mmdistill.models.losses.distill_loss import DistillLoss, Shapes
 from mmdistill.models.losses.lookup import loss_class
 from mmdistill.models.representation import Representation
@@ -202,6 +203,8 @@ def _paired_maps(
             f'{sorted(choice)}'
         )
     chosen = {end.name: end.choose_maps(choice, who) for end in pair}
+    if choice in PAIRED:
+        chosen = pair_maps(pair, chosen)
     if cls.pre_activation:
         for end in pair:
             end.require_pre_activation(f'{who} ({cls.__name__})')
