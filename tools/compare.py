@@ -22,14 +22,16 @@ import os
 import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from itertools import product
 from pathlib import Path
 
-from _runs import history, train
+from _runs import Pace, history, train
 from mmengine.config import Config, DictAction
 
 import mmdistill
 from mmdistill.engine.settings import check_keys, differences, flat
+from mmdistill.utils.progress import is_terminal, progress_bar
 
 RECORD = 'comparison.json'
 
@@ -139,18 +141,21 @@ def changed(folder: Path, wanted: dict) -> list[str] | None:
 
 def require_same(
     jobs: list[tuple[Path, int]], args: argparse.Namespace
-) -> None:
+) -> int:
     """Look at every run before the first is trained.
 
+    Returns:
+        how many runs are to be made.
     Raises:
         SystemExit: if finished runs had other settings; it lists them.
     """
-    wrong = []
+    wrong, missing = [], 0
     for config, seed in jobs:
         wanted = fingerprint(read(config, seed, args))
         folder = folder_of(config, seed, args)
-        for line in changed(folder, wanted) or ():
-            wrong.append(f'{folder}: {line}')
+        lines = changed(folder, wanted)
+        missing += lines != []
+        wrong += [f'{folder}: {line}' for line in lines or ()]
     if wrong and not args.rerun:
         raise SystemExit(
             'These runs were made with other settings than are asked for now '
@@ -159,13 +164,14 @@ def require_same(
             + '\nNothing was trained. Give another --work-dir, or --rerun to '
             'train these again.'
         )
+    return missing
 
 
 def folder_of(config: Path, seed: int, args: argparse.Namespace) -> Path:
     return args.work_dir / config.stem / f'seed{seed}'
 
 
-def run(config: Path, seed: int, args: argparse.Namespace) -> dict:
+def run(config: Path, seed: int, args: argparse.Namespace, pace: Pace) -> dict:
     """The last value of one run's metric, running it unless that was done."""
     folder = folder_of(config, seed, args)
     # A teacher may have been trained since all runs were looked at.
@@ -179,12 +185,14 @@ def run(config: Path, seed: int, args: argparse.Namespace) -> dict:
     if differs:
         folder.rename(folder.with_name(f'{folder.name}_{time.time_ns()}'))
     if differs or differs is None:
-        print(f'{config.stem}, seed {seed} …', flush=True)
+        what = f'{config.stem}, seed {seed}'
+        number = pace.begin(what)
         folder.mkdir(parents=True, exist_ok=True)
         write_record(folder, wanted, finished=False)
         options = [f'randomness.seed={seed}', *args.cfg_options]
-        train(config, folder, options)
+        seconds = train(config, folder, options)
         write_record(folder, wanted, finished=True)
+        pace.end(number, what, seconds)
     values = history(folder, args.metric)
     if not values:
         raise SystemExit(
@@ -242,14 +250,27 @@ def write(rows: list[dict], path: Path) -> None:
         writer.writerows(rows)
 
 
+def runs_bar(total: int) -> AbstractContextManager:
+    """A bar on a terminal; elsewhere what `Pace` says is enough."""
+    if is_terminal():
+        return progress_bar('runs', total)
+    return nullcontext(lambda steps: None)
+
+
 def main() -> None:
     args = parse_args()
     # Seed by seed, so that a comparison stopped early is still fair.
     jobs = [(c, seed) for seed, c in product(args.seeds, args.configs)]
-    require_same(jobs, args)
-    with ThreadPoolExecutor(args.jobs) as pool:
+    pace = Pace(require_same(jobs, args))
+    with (
+        ThreadPoolExecutor(args.jobs) as pool,
+        runs_bar(len(jobs)) as advance,
+    ):
         try:
-            rows = list(pool.map(lambda job: run(*job, args), jobs))
+            rows = []
+            for row in pool.map(lambda job: run(*job, args, pace), jobs):
+                rows.append(row)
+                advance(1)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
