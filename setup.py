@@ -23,8 +23,9 @@ RUNTIME = [
     'scikit-learn>=1.5,<2',
     'pycocotools>=2.0.8,<3',
     'tensorboard>=2.17,<3',
-    'matplotlib>=3.8,<4',
+    'matplotlib>=3.8,<3.11',  # MMPretrain's browse_dataset.py needs < 3.11
     'rich>=13',
+    'jinja2>=3.1,<4',
 ]
 # What tools/export_student.py needs for ONNX and for timm's networks.
 EXPORT = [
@@ -33,10 +34,14 @@ EXPORT = [
     'onnxruntime>=1.20,<2',
     'timm>=1.0,<2',
 ]
+# Grad-CAM in the report of a run; without it the report says so.
+REPORT = ['captum>=0.8,<1']
 EXTRAS = {
     'export': EXPORT,
+    'report': REPORT,
     'tests': [
         *EXPORT,
+        *REPORT,
         'mypy>=2.4,<2.5',
         'pytest>=8,<10',
         'pytest-xdist>=3.6,<4',
@@ -120,7 +125,7 @@ setup(
     ],
     python_requires='>=3.10',
     packages=find_packages(include=['mmdistill', 'mmdistill.*']),
-    package_data={'mmdistill': ['py.typed']},
+    package_data={'mmdistill': ['py.typed', 'report/*.html']},
     install_requires=RUNTIME,
     extras_require=EXTRAS,
     cmdclass={'build_py': BuildPy},
