@@ -14,7 +14,7 @@ OF_A_FOLDER = {'test_every_loss.py'}
 #: Packages by layer, from the top; what is not here is the lowest.
 LAYERS = (
     {'engine'},
-    {'export'},
+    {'export', 'report'},
     {'models', 'datasets', 'evaluation'},
 )
 

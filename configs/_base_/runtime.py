@@ -21,6 +21,7 @@ default_hooks = dict(
     resume_state=dict(type='ResumeStateHook'),
     teacher_check=dict(type='TeacherCheckHook'),
     export_student=dict(type='ExportStudentHook'),
+    report=dict(type='ReportHook'),  # report.html when training has ended
 )
 custom_hooks = []  # the user's own; ours stand above, by name
 
