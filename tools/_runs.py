@@ -65,22 +65,25 @@ class Pace:
 
     def __init__(self, total: int) -> None:
         self.total = total
-        self._begun = self._ended = 0
-        self._start = time.perf_counter()
+        self._begun: list[float] = []
+        self._ended = 0
         self._lock = threading.Lock()
 
     def begin(self, what: str) -> int:
         """Say that a run begins; returns its number, from 1."""
         with self._lock:
-            self._begun += 1
-            print(f'run {self._begun} of {self.total}: {what} …', flush=True)
-            return self._begun
+            self._begun.append(time.perf_counter())
+            number = len(self._begun)
+            print(f'run {number} of {self.total}: {what} …', flush=True)
+            return number
 
-    def end(self, number: int, what: str, seconds: float) -> None:
+    def end(self, number: int, what: str) -> None:
         """Say that a run has ended, and for how long the rest will go on."""
         with self._lock:
             self._ended += 1
-            mean = (time.perf_counter() - self._start) / self._ended
+            now = time.perf_counter()
+            seconds = now - self._begun[number - 1]
+            mean = (now - self._begun[0]) / self._ended
             left = self.total - self._ended
             rest = f', about {clock(mean * left)} to go' if left else ''
             print(

@@ -190,9 +190,9 @@ def run(config: Path, seed: int, args: argparse.Namespace, pace: Pace) -> dict:
         folder.mkdir(parents=True, exist_ok=True)
         write_record(folder, wanted, finished=False)
         options = [f'randomness.seed={seed}', *args.cfg_options]
-        seconds = train(config, folder, options)
+        train(config, folder, options)
         write_record(folder, wanted, finished=True)
-        pace.end(number, what, seconds)
+        pace.end(number, what)
     values = history(folder, args.metric)
     if not values:
         raise SystemExit(
