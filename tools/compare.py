@@ -15,22 +15,27 @@ in ``WORK_DIR/runs.csv`` and ``WORK_DIR/summary.csv``.
 """
 
 import argparse
-import csv
 import hashlib
 import json
 import os
-import statistics
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from itertools import product
 from pathlib import Path
 
+from _arguments import debug_argument
+from _comparison_tables import show_tables
 from _runs import Pace, history, train
 from mmengine.config import Config, DictAction
 
 import mmdistill
-from mmdistill.engine.settings import check_keys, differences, flat
+from mmdistill.engine.command import run_command
+from mmdistill.engine.config_files import read_config
+from mmdistill.engine.doctor import diagnose
+from mmdistill.engine.settings import differences, flat
+from mmdistill.utils import register_all_modules
 from mmdistill.utils.progress import is_terminal, progress_bar
 
 RECORD = 'comparison.json'
@@ -38,7 +43,9 @@ RECORD = 'comparison.json'
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+        description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
+        parents=[debug_argument()],
     )
     parser.add_argument(
         'configs', nargs='+', type=Path, help='the baseline first'
@@ -76,28 +83,58 @@ def read(config: Path, seed: int, args: argparse.Namespace) -> dict:
     """A run's settings as ``tools/train.py`` will have them.
 
     Raises:
-        SystemExit: if there is no such config, or a setting is none.
+        SystemExit: if the options give a seed.
     """
-    if not config.is_file():
-        raise SystemExit(
-            f'the config {str(config)!r} is not a file; nothing was trained'
-        )
-    parser = argparse.ArgumentParser()
-    parser.add_argument('--options', nargs='*', action=DictAction)
-    options = [f'randomness.seed={seed}', *args.cfg_options]
-    given = parser.parse_args(['--options', *options]).options
-    cfg = Config.fromfile(config, import_custom_modules=False)
-    cfg.merge_from_dict(given)
-    try:
-        check_keys(cfg, f'the config {str(config)!r}')
-    except KeyError as error:
-        raise SystemExit(f'{error.args[0]}; nothing was trained') from None
+    cfg = load(config, seed, args)
     if cfg.randomness.seed != seed:
-        raise SystemExit(
+        raise failure(
             f'--cfg-options gives randomness.seed={cfg.randomness.seed} to '
             'every run; leave it out and name the seeds with --seeds'
         )
     return cfg.to_dict()
+
+
+def load(
+    config: Path, seed: int, args: argparse.Namespace, imports: bool = False
+) -> Config:
+    """A config with the options of a run; its modules imported, or not."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--options', nargs='*', action=DictAction)
+    options = [f'randomness.seed={seed}', *args.cfg_options]
+    given = parser.parse_args(['--options', *options]).options
+    cfg = read_config(config, import_custom_modules=imports)
+    cfg.merge_from_dict(given)
+    return cfg
+
+
+def require_sound(args: argparse.Namespace) -> None:
+    """Look at every config before anything is trained.
+
+    Raises:
+        SystemExit: if one is missing or has mistakes; it lists those of all.
+    """
+    sys.path.append(os.getcwd())  # as for custom_imports of a training
+    register_all_modules()
+    wrong = []
+    for config in args.configs:
+        try:
+            cfg = load(config, args.seeds[0], args, imports=True)
+        except FileNotFoundError as error:
+            wrong.append(str(error))
+            continue
+        wrong += [
+            f'{config}: {finding}'
+            for finding in diagnose(cfg)
+            # A run of this comparison may write what a later one reads.
+            if finding.is_error and str(args.work_dir) not in finding.text
+        ]
+    if wrong:
+        raise failure('nothing was trained\nerror: ' + '\nerror: '.join(wrong))
+
+
+def failure(text: str) -> SystemExit:
+    """What ends the command with a message and code 1."""
+    return SystemExit(f'error: {text}')
 
 
 def fingerprint(settings: dict) -> dict:
@@ -157,7 +194,7 @@ def require_same(
         missing += lines != []
         wrong += [f'{folder}: {line}' for line in lines or ()]
     if wrong and not args.rerun:
-        raise SystemExit(
+        raise failure(
             'These runs were made with other settings than are asked for now '
             '(old → new):\n  '
             + '\n  '.join(wrong)
@@ -178,7 +215,7 @@ def run(config: Path, seed: int, args: argparse.Namespace, pace: Pace) -> dict:
     wanted = fingerprint(read(config, seed, args))
     differs = changed(folder, wanted)
     if differs and not args.rerun:
-        raise SystemExit(
+        raise failure(
             f'{folder} was made with other settings (old → new): {differs}; '
             'give another --work-dir, or --rerun to train it again'
         )
@@ -195,7 +232,7 @@ def run(config: Path, seed: int, args: argparse.Namespace, pace: Pace) -> dict:
         pace.end(number, what)
     values = history(folder, args.metric)
     if not values:
-        raise SystemExit(
+        raise failure(
             f'{folder} has no {args.metric!r}; give --metric, one of what '
             'validation reports'
         )
@@ -210,46 +247,6 @@ def write_record(folder: Path, wanted: dict, finished: bool) -> None:
     new.replace(folder / RECORD)
 
 
-def summarise(rows: list[dict], args: argparse.Namespace) -> list[dict]:
-    """Mean and sample deviation of every config and of its gains."""
-    value = {(row['config'], row['seed']): row['value'] for row in rows}
-    baseline = args.configs[0].stem
-    summary = []
-    for config in args.configs:
-        values = [value[config.stem, seed] for seed in args.seeds]
-        gains = [
-            v - value[baseline, s]
-            for v, s in zip(values, args.seeds, strict=True)
-        ]
-        summary.append(
-            dict(
-                config=config.stem,
-                runs=len(values),
-                mean=statistics.mean(values),
-                deviation=deviation(values),
-                gain=statistics.mean(gains),
-                gain_deviation=deviation(gains),
-            )
-        )
-    return summary
-
-
-def deviation(values: list[float]) -> float | str:
-    """The sample deviation; one value has none."""
-    return statistics.stdev(values) if len(values) > 1 else ''
-
-
-def spread(deviation: float | str) -> str:
-    return f'{"":>6}' if deviation == '' else f'±{deviation:>5.2f}'
-
-
-def write(rows: list[dict], path: Path) -> None:
-    with path.open('w', newline='') as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def runs_bar(total: int) -> AbstractContextManager:
     """A bar on a terminal; elsewhere what `Pace` says is enough."""
     if is_terminal():
@@ -257,8 +254,9 @@ def runs_bar(total: int) -> AbstractContextManager:
     return nullcontext(lambda steps: None)
 
 
-def main() -> None:
-    args = parse_args()
+def run_all(args: argparse.Namespace) -> None:
+    """Train what is not there yet, and write and print the tables."""
+    require_sound(args)
     # Seed by seed, so that a comparison stopped early is still fair.
     jobs = [(c, seed) for seed, c in product(args.seeds, args.configs)]
     pace = Pace(require_same(jobs, args))
@@ -274,18 +272,11 @@ def main() -> None:
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    summary = summarise(rows, args)
-    write(rows, args.work_dir / 'runs.csv')
-    write(summary, args.work_dir / 'summary.csv')
-    width = max(len(row['config']) for row in summary) + 2
-    print(f'\n{"config":<{width}}{args.metric:>15}{"gain":>17}')
-    for row in summary:
-        print(
-            f'{row["config"]:<{width}}'
-            f'{row["mean"]:>8.2f} {spread(row["deviation"])}'
-            f'{row["gain"]:>+10.2f} {spread(row["gain_deviation"])}'
-        )
-    print(f'\n{args.work_dir / "summary.csv"}, {args.work_dir / "runs.csv"}')
+    show_tables(rows, args)
+
+
+def main() -> None:
+    run_command(run_all, parse_args())
 
 
 if __name__ == '__main__':

@@ -8,10 +8,13 @@ import argparse
 import os
 import sys
 
+from _arguments import debug_argument
+
 
 def parse_args():
     parser = argparse.ArgumentParser(
-        description='Write a report of a finished run'
+        description='Write a report of a finished run',
+        parents=[debug_argument()],
     )
     parser.add_argument('work_dir', help='work folder of the run')
     parser.add_argument(
@@ -50,8 +53,7 @@ def parse_args():
     return parser.parse_args()
 
 
-def main():
-    args = parse_args()
+def run(args):
     from mmdistill.utils import register_all_modules
 
     register_all_modules()
@@ -70,6 +72,13 @@ def main():
         args.device,
     )
     print(f'wrote {path}')
+
+
+def main():
+    args = parse_args()
+    from mmdistill.engine.command import run_command
+
+    run_command(run, args)
 
 
 if __name__ == '__main__':

@@ -29,6 +29,7 @@ from mmdistill.models.representation import (
     Representation,
     RepresentationReader,
 )
+from mmdistill.models.zoo import NetworkBackbone, NetworkClassifier
 
 __all__ = [
     'FCN',
@@ -44,6 +45,8 @@ __all__ = [
     'LinearProbe',
     'MaskRCNN',
     'MultiCropPreprocessor',
+    'NetworkBackbone',
+    'NetworkClassifier',
     'OfflineDistiller',
     'OnlineDistiller',
     'Pretrained',
