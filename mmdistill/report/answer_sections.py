@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from mmdistill.report.answers import Models, Seen
+from mmdistill.report.answers import Seen
 from mmdistill.report.comparisons import (
     class_correlation,
     confusion,
@@ -18,6 +18,7 @@ from mmdistill.report.comparisons import (
 from mmdistill.report.drawing import matrix, scatter
 from mmdistill.report.grad_cam import grad_cam, overlaid
 from mmdistill.report.page import Picture, Section, Table, thumbnail
+from mmdistill.report.run_models import Models
 
 Sample = Callable[[int], dict]
 #: Classes up to which a matrix can be read.
@@ -160,8 +161,9 @@ def grad_cams(models: Models, seen: Seen, sample: Sample) -> Section:
     rows: list[list[Picture]] = [
         [thumbnail(seen.images[i], _said(seen, i))] for i in order
     ]
-    labels = seen.labels[order].to(models.device)
     for name in seen.models:
+        labels = models.classes_of(name, seen.labels[order])
+        labels = labels.to(models.device)
         images = models.inputs([sample(seen.index[i]) for i in order], name)
         try:
             heats = grad_cam(models.by_name[name], images, labels)

@@ -11,24 +11,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.config import Config
-from mmengine.dataset import default_collate, pseudo_collate
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import Dataset
 
-from mmdistill.checkpoints import (
-    load_file,
-    load_strictly,
-    loading_policy,
-    state_dict_of,
-)
-from mmdistill.models import RepresentationReader
-from mmdistill.models.dense.dense_model import DenseModel
-from mmdistill.models.distillers import BaseDistiller
-from mmdistill.models.distillers.preprocessor import target_images
-from mmdistill.models.parts import is_encoder
-from mmdistill.models.pretrained import weights_of
-from mmdistill.registry import DATASETS, MODELS
+from mmdistill.registry import DATASETS
 from mmdistill.report.run_folder import RunFolder
+from mmdistill.report.run_models import Models
 from mmdistill.utils.progress import progress_bar
 
 _BATCH = 32
@@ -93,76 +81,6 @@ class Seen:
         return str(self.classes[label]) if known else str(label)
 
 
-class Models:
-    """The networks of a finished run, in eval mode.
-
-    Args:
-        run: its folder.
-        device: where they compute.
-        model: of the config, with its teachers' weights, if there is one; it
-            gets the student's. A new one is built by default.
-    Attributes:
-        whole: the model of the config.
-        student: what was trained for use.
-        teachers: frozen ones, by name.
-        missing: why there is no teacher, if its file is gone.
-    Raises:
-        FileNotFoundError: if the run has left no weights.
-        CheckpointError: if weights do not fit the config.
-    """
-
-    def __init__(
-        self,
-        run: RunFolder,
-        device: torch.device | str,
-        model: nn.Module | None = None,
-    ) -> None:
-        if run.weights is None:
-            raise FileNotFoundError(
-                f'{str(run.path)!r} has no checkpoint (student.pth, *.pth)'
-            )
-        with loading_policy():
-            self.whole = _built(run.cfg) if model is None else model
-            _load(self.whole, str(run.weights))
-        self.whole.to(device).eval()
-        self.device = torch.device(device)
-        self.student = self.whole
-        self.teachers: dict[str, nn.Module] = {}
-        self.missing = ''
-        if isinstance(self.whole, BaseDistiller):
-            self.student = self.whole.student
-            frozen = self.whole.targets.frozen
-            try:
-                self.whole.targets.prepare()
-            except FileNotFoundError as error:
-                self.missing = str(error)
-            else:
-                self.teachers = {name: t.model for name, t in frozen.items()}
-
-    @property
-    def by_name(self) -> dict[str, nn.Module]:
-        """The student and the frozen teachers."""
-        return dict(student=self.student, **self.teachers)
-
-    @property
-    def classifies(self) -> bool:
-        """Whether the student says which class a whole image is."""
-        return not isinstance(self.student, DenseModel) and not is_encoder(
-            self.student
-        )
-
-    def inputs(self, samples: list[dict], name: str = 'student') -> Tensor:
-        """Images of a model as it wants them, (N, C, H, W)."""
-        batch = collated(samples)
-        prepared = self.whole.data_preprocessor(batch, False)
-        if name == 'student':
-            return prepared['inputs'].to(self.device)
-        images = target_images(
-            self.whole.data_preprocessor, batch, prepared, name
-        )
-        return images.to(self.device)
-
-
 def see(
     models: Models,
     run: RunFolder,
@@ -191,10 +109,7 @@ def see(
     if dataset is None:
         dataset = DATASETS.build(loader['dataset'])
     order = np.random.default_rng(0).permutation(len(dataset))[:count]
-    readers = {
-        name: RepresentationReader(model, name)
-        for name, model in models.by_name.items()
-    }
+    readers = {name: models.reader(name) for name in models.by_name}
     kept: dict[str, list] = {name: [] for name in readers}
     index, labels, images = [], [], []
     shown = _pictures_are_bgr(run.cfg)
@@ -229,29 +144,6 @@ def see(
     if 'student' not in seen.models:
         raise ValueError('the student gives no scores of classes')
     return seen, dataset.__getitem__
-
-
-def collated(samples: list[dict]) -> dict:
-    """A batch of samples; a list of images if they differ in size."""
-    shapes = {sample['inputs'].shape for sample in samples}
-    return (default_collate if len(shapes) == 1 else pseudo_collate)(samples)
-
-
-def _built(cfg: Config) -> nn.Module:
-    config = dict(cfg.model)
-    if cfg.get('data_preprocessor') is not None:
-        config.setdefault('data_preprocessor', cfg.data_preprocessor)
-    return MODELS.build(config)
-
-
-def _load(model: nn.Module, weights: str) -> None:
-    is_distiller = isinstance(model, BaseDistiller)
-    load_strictly(
-        model.student if is_distiller else model,
-        weights_of(state_dict_of(load_file(weights), weights), 'student'),
-        weights,
-        'Give --config with the config of the run.',
-    )
 
 
 def _in_time(numbers: list[int], seconds: float) -> Iterator[list[int]]:

@@ -13,9 +13,10 @@ from torch.utils.data import Dataset
 
 from mmdistill.checkpoints import replacing
 from mmdistill.report import answer_sections, run_sections
-from mmdistill.report.answers import Models, Seen, see
+from mmdistill.report.answers import Seen, see
 from mmdistill.report.page import Section, rendered
 from mmdistill.report.run_folder import RunFolder, read_run
+from mmdistill.report.run_models import Models
 
 #: Parts that need what the models say about images.
 _OF_ANSWERS = (

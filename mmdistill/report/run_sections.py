@@ -7,11 +7,12 @@ import math
 import torch
 from torch import Tensor, nn
 
-from mmdistill.report.answers import Models, Seen
+from mmdistill.report.answers import Seen
 from mmdistill.report.cost import Cost, cost_of
 from mmdistill.report.drawing import lines
 from mmdistill.report.page import Section, Table
 from mmdistill.report.run_folder import RunFolder, metric_names
+from mmdistill.report.run_models import Models
 
 _SPEED = ('images_per_second', 'data_wait')
 #: Numbers of a training record that are no losses.

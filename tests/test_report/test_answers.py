@@ -1,14 +1,13 @@
 """What the models say is what the run measured."""
 
-import shutil
-
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 
-from mmdistill.report.answers import Models, collated, see
+from mmdistill.report.answers import see
 from mmdistill.report.run_folder import read_run
+from mmdistill.report.run_models import Models
 
 
 def test_accuracies_are_the_runs(run):
@@ -48,22 +47,6 @@ def test_a_plain_run(alone):
     assert seen.teacher is None
 
 
-def test_a_teacher_whose_file_is_gone(distilled, tmp_path):
-    run = read_run(distilled)
-    run.cfg.model.teacher_ckpt = str(tmp_path / 'gone.pth')
-    models = Models(run, 'cpu')
-    assert not models.teachers and 'gone.pth' in models.missing
-    assert see(models, run)[0].teacher is None
-
-
-def test_a_run_that_left_no_weights(distilled, tmp_path):
-    folder = shutil.copytree(
-        distilled, tmp_path / 'x', ignore=shutil.ignore_patterns('*.pth')
-    )
-    with pytest.raises(FileNotFoundError, match='no checkpoint'):
-        Models(read_run(folder), 'cpu')
-
-
 @pytest.mark.parametrize('reads', [False, True])
 def test_pictures_are_rgb(run, reads):
     """OpenCV's order is turned round, a dataset's own is not."""
@@ -82,13 +65,3 @@ def test_large_pictures_become_small():
 
     found = _small(torch.full((3, 192, 384), 7, dtype=torch.uint8), False)
     assert found.shape == (48, 96, 3) and (found == 7).all()
-
-
-def test_images_of_several_sizes_stay_a_list():
-    from mmpretrain.structures import DataSample
-
-    samples = [
-        dict(inputs=torch.zeros(1, n, n), data_samples=DataSample())
-        for n in (4, 5)
-    ]
-    assert [x.shape[-1] for x in collated(samples)['inputs']] == [4, 5]
