@@ -13,6 +13,7 @@ TESTS = Path(__file__).parent
 OF_A_FOLDER = {'test_every_loss.py'}
 #: Packages by layer, from the top; what is not here is the lowest.
 LAYERS = (
+    {'losses'},  # for those who use nothing else
     {'engine'},
     {'export'},
     {'models', 'datasets', 'evaluation'},
