@@ -37,6 +37,7 @@ EXTRAS = {
     'export': EXPORT,
     'tests': [
         *EXPORT,
+        'lightning>=2.5,<3',
         'mypy>=2.4,<2.5',
         'pytest>=8,<10',
         'pytest-xdist>=3.6,<4',
