@@ -42,6 +42,7 @@ EXTRAS = {
         'pytest>=8,<10',
         'pytest-xdist>=3.6,<4',
         'ruff>=0.17,<0.18',
+        'setuptools>=70.1',  # a test installs a package without network
     ],
     'docs': ['sphinx>=7', 'myst-parser>=3'],
 }

@@ -1,0 +1,14 @@
+# Outside of mmdistill's repository the base is found by the package's name:
+# 'mmdistill::quickstart/kd_digits.py'.
+_base_ = '../../../configs/quickstart/kd_digits.py'
+model = dict(
+    losses=dict(
+        kd=dict(
+            _delete_=True,
+            type='StandardizedKDLoss',
+            temperature=2.0,
+            loss_weight=2.0,
+        )
+    )
+)
+custom_hooks = [dict(type='TimeLimitHook', minutes=30)]
