@@ -1,7 +1,7 @@
 """Makes our docstrings reStructuredText.
 
-They are written to be read in an editor: ``Config:`` and ``Example:`` are code,
-and formulas have bars and underscores that mean nothing else.
+They are written to be read in an editor: ``Config:`` and ``Example:`` are
+code, and formulas have bars and underscores that mean nothing else.
 """
 
 from __future__ import annotations

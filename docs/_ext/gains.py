@@ -18,9 +18,7 @@ def tables(text: str) -> Iterator[tuple[str, list[dict[str, str]]]]:
             continue
         if len(lines) > 2:
             head, _, *body = lines
-            yield heading, [
-                dict(zip(head, row, strict=False)) for row in body
-            ]
+            yield heading, [dict(zip(head, row, strict=False)) for row in body]
         lines = []
         if line.startswith('#'):
             heading = line.lstrip('# ')

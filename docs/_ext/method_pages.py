@@ -1,9 +1,9 @@
 """Makes a page for each folder of configs: ``docs/methods/NAME.md``.
 
-A page is the folder's README with, after its first paragraphs, a figure of who
-is compared with whom, the gains, the settings with the sources that stand
-beside them in the method's config, and the docstrings of the losses. So nothing
-is written twice, and a new method has its page when it has its README.
+A page is the folder's README with, after its first paragraphs, a figure of
+who is compared with whom, the gains, the settings with the sources that stand
+beside them in the method's config, and the docstrings of the losses. So
+nothing is written twice, and a new method has its page when it has its README.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def page(readme: Path) -> str:
 
 
 def methods_of(folder: Path) -> dict[str, list[str]]:
-    """Methods of ``configs/_base_`` by the leaves of a folder that use them."""
+    """Methods of ``configs/_base_``, and a folder's leaves that use each."""
     found: dict[str, list[str]] = {}
     for leaf in sorted(folder.glob('*.py')):
         bases = re.findall(r'_base_/methods/(\w+)\.py', leaf.read_text())
