@@ -30,7 +30,7 @@ HERE = {
     'GPUs': False,
     'Slurm': False,
     'hours': False,
-    'minutes': False,
+    'minutes': False,  # others run the same
     'installation': False,
     'repository': False,  # of a page that shows files of it
 }

@@ -28,7 +28,7 @@ from PIL import Image
 from mmdistill.registry import MODELS
 
 #: Pages whose trainings count epochs: then one is enough.
-BY_EPOCH = {'own_images'}
+BY_EPOCH = {'own_images', 'no_labels'}
 WITH_SHELL = [
     pytest.param(page, marks=pytest.mark.slow)
     if any(b.language != 'python' and b.runs for b in blocks(page))

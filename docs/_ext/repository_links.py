@@ -31,8 +31,13 @@ def setup(app: Sphinx) -> dict:
 
 def read(app: Sphinx, name: str, source: list[str]) -> None:
     folder = (DOCS / name).parent
-    # A page that includes a file of the repository's root has its links.
-    source[0] = with_links(source[0], folder, folder)
+    text, place = source[0], folder
+    whole = re.fullmatch(r'<!-- text of: (\S+) -->\n', text)
+    if whole:  # the page is a file at the root of the repository
+        path = ROOT / whole[1]
+        app.env.note_dependency(str(path))
+        text, place = path.read_text('utf-8'), path.parent
+    source[0] = with_links(text, place, folder)
 
 
 def with_links(text: str, folder: Path, page_folder: Path) -> str:
