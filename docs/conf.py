@@ -37,9 +37,10 @@ myst_heading_anchors = 3
 nb_execution_mode = 'cache'
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
-nb_merge_streams = True
+nb_output_stderr = 'remove'
 
 autodoc_member_order = 'bysource'
+autodoc_inherit_docstrings = False  # torch's of forward says nothing
 autodoc_typehints = 'none'  # docstrings say shapes and units
 default_role = 'code'  # `Name` in a docstring
 napoleon_numpy_docstring = False

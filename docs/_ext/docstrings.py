@@ -61,9 +61,11 @@ def section_of(lines: list[str]) -> list[str]:
 
 
 def escaped(line: str) -> str:
-    """Bars and last underscores, outside of literals, are themselves."""
+    """Bars and the like, outside of literals, are themselves."""
     parts = _LITERAL.split(line)
     for i in range(0, len(parts), 2):
         text = parts[i].replace('|', r'\|')
-        parts[i] = re.sub(r'(?<=\w)_(?!\w)', r'\_', text)
+        text = re.sub(r'(?<=\w)_(?!\w)', r'\_', text)
+        # "margin: m." is no list that begins with m.
+        parts[i] = re.sub(r'(?<=: )(\w)\.$', r'\1\.', text)
     return ''.join(parts)

@@ -10,6 +10,7 @@ from pathlib import Path
 def tables(text: str) -> Iterator[tuple[str, list[dict[str, str]]]]:
     """Tables of a Markdown page with the heading above each."""
     heading, lines = '', []
+    text = re.sub(r'^```.*?^```$', '', text, flags=re.M | re.S)
     for line in [*text.splitlines(), '']:
         if line.startswith('|'):
             lines.append(

@@ -57,12 +57,7 @@ def page(readme: Path) -> str:
     count = max(1, min(count, 2))
     parts = [title, *paragraphs[:count]]
     methods = methods_of(folder)
-    for number, (method, leaves) in enumerate(methods.items()):
-        model = Config.fromfile(folder / f'{leaves[0]}.py').model
-        if 'losses' in model or model['type'] == 'OSS':
-            if number == 0:
-                parts += ['## Who is compared with whom']
-            parts += [f'`{method}`:', drawn(model)]
+    parts += figure_section(methods, folder)
     parts += [gain_section(text, methods, names_of(folder, methods))]
     parts += [settings(methods)]
     parts += [loss_section(methods, folder)]
@@ -103,8 +98,19 @@ def names_of(folder: Path, methods: dict[str, list[str]]) -> list[str]:
     return [title, *(name.removesuffix('Loss') for name in own)]
 
 
-def drawn(model: dict) -> str:
-    return f'```{{raw}} html\n{figures.figure(model)}\n```'
+def figure_section(methods: dict[str, list[str]], folder: Path) -> list[str]:
+    """A figure for each method; one for those that differ in numbers only."""
+    drawn: dict[str, list[str]] = {}
+    for method, leaves in methods.items():
+        model = Config.fromfile(folder / f'{leaves[0]}.py').model
+        if 'losses' in model or model['type'] == 'OSS':
+            drawn.setdefault(figures.figure(model), []).append(method)
+    parts = ['## Who is compared with whom'] if drawn else []
+    for figure, names in drawn.items():
+        if drawn.keys() - {figure}:
+            parts.append(', '.join(f'`{name}`' for name in names) + ':')
+        parts.append(f'```{{raw}} html\n{figure}\n```')
+    return parts
 
 
 def gain_section(
@@ -116,13 +122,17 @@ def gain_section(
         for title, values in gains.of_papers(readme, leaves):
             what = "the paper's figures" if title == 'paper' else 'measured'
             mean = sum(values) / len(values)
+            pairs, spread = 'one pair', ''
+            if values[1:]:
+                pairs = f'{len(values)} pairs'
+                spread = f' ({min(values):+.2f} to {max(values):+.2f})'
             rows.append(
-                f'| `{method}` | {what}, {len(values)} pairs below | '
-                f'{mean:+.2f} ({min(values):+.2f} to {max(values):+.2f}) |'
+                f'| `{method}` | {what}, {pairs} below | {mean:+.2f}{spread} |'
             )
     benchmarks = ROOT / 'docs' / 'benchmarks.md'
     for heading, method, gain in gains.measured(benchmarks, names):
-        where = f'[{heading}](../benchmarks.md#{anchor(heading)})'
+        page = '../../docs/benchmarks.md'  # as the README would say it
+        where = f'[{heading}]({page}#{anchor(heading)})'
         rows.append(f'| {method} | measured: {where} | {gain} |')
     if not rows:
         return ''
