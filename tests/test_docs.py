@@ -170,7 +170,7 @@ def test_every_public_name_is_in_the_reference(site, monkeypatch):
     reference = importlib.import_module('reference_pages')
     with (site / 'objects.inv').open('rb') as file:
         inventory = InventoryFile.load(file, '', lambda *a: '/'.join(a))
-    names = {name for kind in inventory.data.values() for name in kind}
+    names = {name for kind in inventory.values() for name in kind}
     last = {name.rpartition('.')[2] for name in names}
     missing = [
         f'{module}.{name}'
@@ -215,3 +215,24 @@ def test_every_public_name_has_a_docstring(monkeypatch):
                 if described and not inspect.getdoc(value):
                     without.append(f'{module}.{name}')
     assert not without
+
+
+def test_gains_and_figures_of_a_method(monkeypatch):
+    """From the tables of its README and from its resolved config."""
+    monkeypatch.syspath_prepend(DOCS / '_ext')
+    pages_of = importlib.import_module('method_pages')
+    text = pages_of.page(ROOT / 'configs' / 'crd' / 'README.md')
+    # The mean of the 13 rows of 'paper' less 'student alone', by hand.
+    row = "| `crd` | the paper's figures, 13 pairs below | +3.49 "
+    assert row + '(+2.10 to +5.55) |' in text
+    assert '[CIFAR-10, a short comparison](../benchmarks.md#' in text
+    assert '>CRD + bank</text>' in text and '>KD</text>' in text
+    assert "type='CRDLoss'" in text and '.. autoclass::' in text
+    assert '](../crd/' not in text and '.py)' not in text
+    online = pages_of.page(ROOT / 'configs' / 'mcl_okd' / 'README.md')
+    assert '>peers</text>' in online and '>EnsembleKD</text>' in online
+    cocord = pages_of.page(ROOT / 'configs' / 'cocord' / 'README.md')
+    rows = ['>teacher<', '>student<', '>slow_student<']
+    assert [cocord.index(row) for row in rows] == sorted(
+        cocord.index(row) for row in rows
+    )

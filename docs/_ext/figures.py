@@ -9,8 +9,8 @@ from typing import Any
 
 #: Levels of `Representation`, as a network makes them.
 LEVELS = ('maps', 'feature', 'embedding', 'logits')
-_LEFT, _STEP, _BOX = 124, 126, 96
-_WIDTH = _LEFT + _STEP * len(LEVELS) + 24
+_LEFT, _STEP, _BOX = 104, 104, 88
+_WIDTH = _LEFT + _STEP * len(LEVELS) + 30
 _CHIP, _ROW = 24, 34
 #: What the target of a distiller is, by the distiller and the target's name.
 _ROLES = {
@@ -98,7 +98,7 @@ def _rows(columns: Mapping[str, list[str]]) -> list[tuple[str, str, int]]:
 
 
 def _chip_width(text: str) -> float:
-    return max(64, 7.2 * len(text) + 16)
+    return max(56, 6.6 * len(text) + 14)
 
 
 def _height(columns: Mapping[str, list[str]]) -> float:
@@ -178,7 +178,7 @@ def _network(name: str, role: str, y: float, used: Mapping[str, list]) -> str:
     if role:
         parts.append(_text(4, middle + 13, role, 'role'))
     parts.append(
-        f'<line class="flow" x1="{_LEFT - 16}" x2="{_WIDTH - 46}" '
+        f'<line class="flow" x1="{_LEFT - 8}" x2="{_WIDTH - 38}" '
         f'y1="{middle:g}" y2="{middle:g}"/>'
     )
     for level in LEVELS:

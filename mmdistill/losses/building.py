@@ -11,7 +11,12 @@ import torch
 from torch import Tensor
 
 from mmdistill.models import losses
-from mmdistill.models.losses import DistillLoss, PeerShapes, Shapes
+from mmdistill.models.losses import (
+    DistillLoss,
+    PeerLoss,
+    PeerShapes,
+    Shapes,
+)
 from mmdistill.models.losses.distill_loss import as_distill_loss
 from mmdistill.models.memories import InstanceBank
 
@@ -69,7 +74,7 @@ def build_loss(
     ]
     if missing:
         examples = 'the example tensors `student` and `teacher`'
-        if cls.compares == 'peers':
+        if issubclass(cls, PeerLoss):
             examples = "`student`, the sequence of the peers' features"
         raise ValueError(
             f'{cls.__name__} needs {" and ".join(missing)}: give build_loss '
@@ -112,7 +117,7 @@ def _inferred(
     """Arguments of the constructor that the examples tell."""
     if student is None:
         return {}
-    if cls.compares == 'peers':
+    if issubclass(cls, PeerLoss):
         if not isinstance(student, Sequence):
             raise ValueError(
                 f'{cls.__name__} compares peers: `student` is a sequence of '
@@ -129,8 +134,7 @@ def _inferred(
 
 
 def _shapes(cls: type[DistillLoss], example: Example) -> Shapes:
-    several = isinstance(example, Sequence)
-    if several != (cls.level == 'maps'):
+    if isinstance(example, Sequence) != (cls.level == 'maps'):
         wanted = (
             'a sequence of maps (N, C, H, W), or of their channels'
             if cls.level == 'maps'
@@ -140,7 +144,7 @@ def _shapes(cls: type[DistillLoss], example: Example) -> Shapes:
             f'{cls.__name__} compares {cls.level!r}: an example is {wanted}; '
             f'got {type(example).__name__}'
         )
-    if several:
+    if isinstance(example, Sequence):
         return Shapes(channels=tuple(map(_width, example)))
     return Shapes(dim=_width(example))
 
