@@ -20,23 +20,28 @@ RUNTIME = [
     'torch>=2.10,<2.12',
     'torchvision>=0.25,<0.27',
     'numpy>=1.26,<2.5',
+    'safetensors>=0.5',
     'scikit-learn>=1.5,<2',
     'pycocotools>=2.0.8,<3',
     'tensorboard>=2.17,<3',
     'matplotlib>=3.8,<4',
     'rich>=13',
+    'timm>=1.0.20,<2',
 ]
-# What tools/export_student.py needs for ONNX and for timm's networks.
+# What tools/export_student.py needs for ONNX.
 EXPORT = [
     'onnx>=1.17,<2',
     'onnxscript>=0.5,<1',
     'onnxruntime>=1.20,<2',
-    'timm>=1.0,<2',
 ]
+HF = ['transformers>=4.50,<5']
 EXTRAS = {
     'export': EXPORT,
+    # MMPretrain does not import beside transformers 5.
+    'hf': HF,
     'tests': [
         *EXPORT,
+        *HF,
         'lightning>=2.5,<3',
         'mypy>=2.4,<2.5',
         'pytest>=8,<10',
@@ -131,6 +136,7 @@ setup(
     package_data={'mmdistill': ['py.typed']},
     install_requires=RUNTIME,
     extras_require=EXTRAS,
+    entry_points={'console_scripts': ['mmdistill=mmdistill.cli:main']},
     cmdclass={'build_py': BuildPy},
     zip_safe=False,
 )

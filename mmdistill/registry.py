@@ -7,6 +7,9 @@ MMPretrain and MMEngine alike without a prefix; a name is looked up here first
 and then in the parents.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from mmengine.registry import Registry
 from mmpretrain import registry as mmpretrain
 
@@ -36,10 +39,33 @@ __all__ = [
 ]
 
 
-def _child(name: str, module: str) -> Registry:
+class ModelRegistry(Registry):
+    """A registry whose entries may also be found by a rule.
+
+    So ``dict(type='timm/resnet18', ...)`` is built wherever a model is.
+    """
+
+    _rule: Callable[[str], Any] | None = None
+
+    def resolve_by(self, rule: Callable[[str], Any]) -> None:
+        """Ask a rule for types that are not registered.
+
+        Args:
+            rule: takes a type; returns what builds it, or None.
+        """
+        self._rule = rule
+
+    def get(self, key: str) -> Any:
+        """What builds a type; None if there is nothing. See MMEngine's."""
+        self.import_from_location()
+        found = self._rule(key) if self._rule and '/' in key else None
+        return super().get(key) if found is None else found
+
+
+def _child(name: str, module: str, kind: type = Registry) -> Any:
     """The child of MMPretrain's registry ``name``, filled on first use."""
     parent = getattr(mmpretrain, name)
-    return Registry(
+    return kind(
         parent.name,
         parent=parent,
         scope='mmdistill',
@@ -63,7 +89,7 @@ DATASETS = _child('DATASETS', 'datasets')
 DATA_SAMPLERS = _child('DATA_SAMPLERS', 'datasets')
 TRANSFORMS = _child('TRANSFORMS', 'datasets')
 
-MODELS = _child('MODELS', 'models.registered')
+MODELS = _child('MODELS', 'models.registered', ModelRegistry)
 MODEL_WRAPPERS = _child('MODEL_WRAPPERS', 'models.registered')
 WEIGHT_INITIALIZERS = _child('WEIGHT_INITIALIZERS', 'models.registered')
 BATCH_AUGMENTS = _child('BATCH_AUGMENTS', 'models.registered')

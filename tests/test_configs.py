@@ -225,6 +225,7 @@ def visualizer():
 @pytest.mark.usefixtures('visualizer')
 @pytest.mark.parametrize('leaf', LEAVES)
 def test_loads(leaf):
+    """The doctor finds nothing, and transforms and hooks are built."""
     assert not mistakes(load(leaf).to_dict())
 
 
@@ -248,7 +249,7 @@ def test_a_mistake_is_found(key, value):
     for name in key.split('.'):
         part = part[int(name) if name.isdigit() else name]
     part.update(value)
-    assert list(mistakes(cfg)) == [key]
+    assert list(mistakes(cfg)) == [f'{key}.{next(iter(value))}']
 
 
 @pytest.mark.parametrize('leaf', RUN)

@@ -5,9 +5,23 @@ import argparse
 from mmengine.config import DictAction
 
 
+def debug_argument() -> argparse.ArgumentParser:
+    """A parent for every tool's parser."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument(
+        '--debug',
+        action='store_true',
+        help='show the traceback of an error, not its message alone; so does '
+        'MMDISTILL_DEBUG=1 in the environment',
+    )
+    return parser
+
+
 def shared_arguments() -> argparse.ArgumentParser:
     """A parent for the tools' parsers."""
-    parser = argparse.ArgumentParser(add_help=False)
+    parser = argparse.ArgumentParser(
+        add_help=False, parents=[debug_argument()]
+    )
     parser.add_argument('config', help='config file')
     parser.add_argument(
         '--work-dir',

@@ -20,23 +20,31 @@ import hashlib
 import json
 import os
 import statistics
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
 
+from _arguments import debug_argument
 from _runs import history, train
 from mmengine.config import Config, DictAction
 
 import mmdistill
-from mmdistill.engine.settings import check_keys, differences, flat
+from mmdistill.engine.command import run_command
+from mmdistill.engine.config_files import read_config
+from mmdistill.engine.doctor import diagnose
+from mmdistill.engine.settings import differences, flat
+from mmdistill.utils import register_all_modules
 
 RECORD = 'comparison.json'
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+        description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
+        parents=[debug_argument()],
     )
     parser.add_argument(
         'configs', nargs='+', type=Path, help='the baseline first'
@@ -74,28 +82,58 @@ def read(config: Path, seed: int, args: argparse.Namespace) -> dict:
     """A run's settings as ``tools/train.py`` will have them.
 
     Raises:
-        SystemExit: if there is no such config, or a setting is none.
+        SystemExit: if the options give a seed.
     """
-    if not config.is_file():
-        raise SystemExit(
-            f'the config {str(config)!r} is not a file; nothing was trained'
-        )
-    parser = argparse.ArgumentParser()
-    parser.add_argument('--options', nargs='*', action=DictAction)
-    options = [f'randomness.seed={seed}', *args.cfg_options]
-    given = parser.parse_args(['--options', *options]).options
-    cfg = Config.fromfile(config, import_custom_modules=False)
-    cfg.merge_from_dict(given)
-    try:
-        check_keys(cfg, f'the config {str(config)!r}')
-    except KeyError as error:
-        raise SystemExit(f'{error.args[0]}; nothing was trained') from None
+    cfg = load(config, seed, args)
     if cfg.randomness.seed != seed:
-        raise SystemExit(
+        raise failure(
             f'--cfg-options gives randomness.seed={cfg.randomness.seed} to '
             'every run; leave it out and name the seeds with --seeds'
         )
     return cfg.to_dict()
+
+
+def load(
+    config: Path, seed: int, args: argparse.Namespace, imports: bool = False
+) -> Config:
+    """A config with the options of a run; its modules imported, or not."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--options', nargs='*', action=DictAction)
+    options = [f'randomness.seed={seed}', *args.cfg_options]
+    given = parser.parse_args(['--options', *options]).options
+    cfg = read_config(config, import_custom_modules=imports)
+    cfg.merge_from_dict(given)
+    return cfg
+
+
+def require_sound(args: argparse.Namespace) -> None:
+    """Look at every config before anything is trained.
+
+    Raises:
+        SystemExit: if one is missing or has mistakes; it lists those of all.
+    """
+    sys.path.append(os.getcwd())  # as for custom_imports of a training
+    register_all_modules()
+    wrong = []
+    for config in args.configs:
+        try:
+            cfg = load(config, args.seeds[0], args, imports=True)
+        except FileNotFoundError as error:
+            wrong.append(str(error))
+            continue
+        wrong += [
+            f'{config}: {finding}'
+            for finding in diagnose(cfg)
+            # A run of this comparison may write what a later one reads.
+            if finding.is_error and str(args.work_dir) not in finding.text
+        ]
+    if wrong:
+        raise failure('nothing was trained\nerror: ' + '\nerror: '.join(wrong))
+
+
+def failure(text: str) -> SystemExit:
+    """What ends the command with a message and code 1."""
+    return SystemExit(f'error: {text}')
 
 
 def fingerprint(settings: dict) -> dict:
@@ -152,7 +190,7 @@ def require_same(
         for line in changed(folder, wanted) or ():
             wrong.append(f'{folder}: {line}')
     if wrong and not args.rerun:
-        raise SystemExit(
+        raise failure(
             'These runs were made with other settings than are asked for now '
             '(old → new):\n  '
             + '\n  '.join(wrong)
@@ -172,7 +210,7 @@ def run(config: Path, seed: int, args: argparse.Namespace) -> dict:
     wanted = fingerprint(read(config, seed, args))
     differs = changed(folder, wanted)
     if differs and not args.rerun:
-        raise SystemExit(
+        raise failure(
             f'{folder} was made with other settings (old → new): {differs}; '
             'give another --work-dir, or --rerun to train it again'
         )
@@ -187,7 +225,7 @@ def run(config: Path, seed: int, args: argparse.Namespace) -> dict:
         write_record(folder, wanted, finished=True)
     values = history(folder, args.metric)
     if not values:
-        raise SystemExit(
+        raise failure(
             f'{folder} has no {args.metric!r}; give --metric, one of what '
             'validation reports'
         )
@@ -242,8 +280,9 @@ def write(rows: list[dict], path: Path) -> None:
         writer.writerows(rows)
 
 
-def main() -> None:
-    args = parse_args()
+def run_all(args: argparse.Namespace) -> None:
+    """Train what is not there yet, and write and print the tables."""
+    require_sound(args)
     # Seed by seed, so that a comparison stopped early is still fair.
     jobs = [(c, seed) for seed, c in product(args.seeds, args.configs)]
     require_same(jobs, args)
@@ -265,6 +304,10 @@ def main() -> None:
             f'{row["gain"]:>+10.2f} {spread(row["gain_deviation"])}'
         )
     print(f'\n{args.work_dir / "summary.csv"}, {args.work_dir / "runs.csv"}')
+
+
+def main() -> None:
+    run_command(run_all, parse_args())
 
 
 if __name__ == '__main__':

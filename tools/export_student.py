@@ -7,6 +7,8 @@ import os
 import sys
 import textwrap
 
+from _arguments import debug_argument
+
 
 class ListFormats(argparse.Action):
     """Prints every format that is registered, and exits."""
@@ -45,6 +47,7 @@ def register(imports):
 def parse_args():
     parser = argparse.ArgumentParser(
         description='Export a student to another tool',
+        parents=[debug_argument()],
     )
     parser.add_argument(
         'checkpoint',
@@ -111,8 +114,7 @@ def parse_args():
     return parser.parse_args()
 
 
-def main():
-    args = parse_args()
+def run(args):
     register(args.imports)
     from mmdistill.checkpoints import trust_checkpoints
     from mmdistill.export import ExportOptions, export_student
@@ -125,6 +127,13 @@ def main():
         args.checkpoint, args.out, args.format, options, args.config
     )
     print(f'wrote {args.out}: {said}')
+
+
+def main():
+    args = parse_args()
+    from mmdistill.engine.command import run_command
+
+    run_command(run, args)
 
 
 if __name__ == '__main__':

@@ -77,11 +77,13 @@ def merge_args(cfg, args):
     """Lay the flags of testing over the config."""
     from mmdistill.engine.cli import (
         leave_out_teachers,
-        require_file,
         set_dataloader_defaults,
     )
+    from mmdistill.engine.config_files import require_file
+    from mmdistill.engine.doctor import require_sound
 
     require_file(args.checkpoint, 'the checkpoint')
+    require_sound(cfg, f'the config {args.config!r}', part='test')
     cfg.load_from = args.checkpoint
     cfg.resume = False
     tested = cfg.test_cfg or {}
@@ -184,9 +186,9 @@ def run(args):
 
 def main():
     args = parse_args()
-    from torch.distributed.elastic.multiprocessing.errors import record
+    from mmdistill.engine.command import run_command
 
-    record(run)(args)  # torchrun then shows the error itself
+    run_command(run, args)
 
 
 if __name__ == '__main__':

@@ -45,10 +45,13 @@ def merge_args(cfg, args):
     """Lay the flags of training over the config, and check them."""
     from mmengine.device import get_device
 
-    from mmdistill.engine.cli import require_file, set_dataloader_defaults
+    from mmdistill.engine.cli import set_dataloader_defaults
+    from mmdistill.engine.config_files import require_file
+    from mmdistill.engine.doctor import require_sound
 
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    require_sound(cfg, f'the config {args.config!r}')
 
     if args.resume not in (None, 'auto'):
         require_file(args.resume, 'the checkpoint to --resume from')
@@ -104,9 +107,9 @@ def run(args):
 
 def main():
     args = parse_args()
-    from torch.distributed.elastic.multiprocessing.errors import record
+    from mmdistill.engine.command import run_command
 
-    record(run)(args)  # torchrun then shows the error itself
+    run_command(run, args)
 
 
 if __name__ == '__main__':

@@ -13,6 +13,7 @@ import re
 import zipfile
 from typing import Any, BinaryIO
 
+import safetensors.torch
 import torch
 from mmengine.logging import print_log
 from mmengine.utils import digit_version
@@ -102,7 +103,7 @@ def _torch_load(
 def load_file(
     path_or_file: str | os.PathLike[str] | BinaryIO, map_location: Any = 'cpu'
 ) -> object:
-    """Read a file that ``torch.save`` wrote, without executing any of it.
+    """Read what ``torch.save`` or safetensors wrote; nothing is executed.
 
     Args:
         path_or_file: a local path, or a seekable binary file object.
@@ -125,6 +126,8 @@ def load_file(
                 f'{os.getcwd()}); correct the path.'
             )
         with open(path, 'rb') as stream:
+            if path.endswith('.safetensors'):
+                return _safetensors(stream, path)
             return load_file(stream, map_location)
     require_safe_torch()
     name = str(getattr(path_or_file, 'name', 'The given file object'))
@@ -144,6 +147,17 @@ def load_file(
     )
     path_or_file.seek(start)
     return _torch_load(path_or_file, name, map_location, False)
+
+
+def _safetensors(stream: BinaryIO, path: str) -> dict[str, torch.Tensor]:
+    """The tensors of a file of the safetensors format, on the CPU."""
+    try:
+        return safetensors.torch.load(stream.read())
+    except safetensors.SafetensorError as error:
+        raise CheckpointError(
+            f'{path} is truncated, damaged or no safetensors file ({error}); '
+            'copy or download it again.'
+        ) from error
 
 
 def trust_checkpoints(trust: bool = True) -> None:

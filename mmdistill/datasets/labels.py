@@ -25,3 +25,28 @@ def dataset_labels(dataset) -> Tensor | None:
     except (TypeError, ValueError, RuntimeError):
         return None
     return labels if labels.shape == (len(dataset),) else None
+
+
+def largest_label(dataset, limit: int = 20_000) -> int | None:
+    """The largest label of a dataset that has one number a sample.
+
+    Args:
+        dataset: as of `dataset_labels`.
+        limit: samples that are looked at; of more, some at equal distances.
+    Returns:
+        None if it does not tell, or a sample has several labels.
+    """
+    info = getattr(dataset, 'get_data_info', None)
+    if info is None:
+        labels = getattr(dataset, 'targets', None)
+        if labels is None:
+            return None
+    else:
+        step = -(-len(dataset) // limit)
+        rows = range(0, len(dataset), step)
+        labels = [info(i).get('gt_label', -1) for i in rows]
+    try:
+        labels = torch.as_tensor(labels, dtype=torch.long)
+    except (TypeError, ValueError, RuntimeError):
+        return None
+    return int(labels.max()) if labels.ndim == 1 and len(labels) else None

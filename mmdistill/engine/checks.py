@@ -9,19 +9,20 @@ import torch
 import torch.distributed as dist
 from mmengine.dist import get_world_size
 from mmengine.logging import print_log
-from mmengine.runner import BaseLoop, Runner
+from mmengine.runner import BaseLoop, Runner, ValLoop
 from torch import nn
 
 from mmdistill.checkpoints import CheckpointError, require_finite
 from mmdistill.checkpoints.finite import flattened
+from mmdistill.datasets.labels import largest_label
 from mmdistill.engine.hooks.momentum_update_hook import MomentumUpdateHook
 from mmdistill.engine.loops import TwoPhaseTrainLoop
 from mmdistill.engine.resume import missing_for_resume, newest_full
-from mmdistill.engine.utils import unwrap
+from mmdistill.engine.utils import student_of, unwrap
 from mmdistill.models.distillers import BaseDistiller, OfflineDistiller
 from mmdistill.models.losses import Phase
 from mmdistill.models.memories import FeatureQueue
-from mmdistill.models.parts import is_encoder, prototypes_of
+from mmdistill.models.parts import head_of, is_encoder, prototypes_of
 
 
 def check_run(runner: Runner) -> None:
@@ -36,6 +37,7 @@ def check_run(runner: Runner) -> None:
     model = unwrap(runner.model)
     is_distiller = isinstance(model, BaseDistiller)
     _check_uneven(runner, is_distiller)
+    _check_labels(runner, model)
     if not is_distiller:
         return
     _check_phases(runner.train_loop, model)
@@ -112,6 +114,34 @@ def _check_uneven(runner: Runner, is_distiller: bool) -> None:
         'set train_dataloader.sampler.round_up=True (with a sampler of '
         'your own: equal shares)'
     )
+
+
+def _check_labels(runner: Runner, model: nn.Module) -> None:
+    """Refuse labels that have no class score, in training or validation.
+
+    Torch would name a label on the CPU, and end the process on a GPU. Of a
+    long dataset samples at equal distances are looked at.
+    """
+    if isinstance(model, BaseDistiller) and not model.task_weight:
+        return
+    learner = student_of(model)
+    classes = getattr(head_of(learner), 'num_classes', None)
+    if not isinstance(classes, int) or classes < 1:
+        return
+    datasets = {'train_dataloader': runner.train_dataloader.dataset}
+    if type(runner.val_loop) is ValLoop:
+        datasets['val_dataloader'] = runner.val_loop.dataloader.dataset
+    key = 'model.student' if isinstance(model, BaseDistiller) else 'model'
+    for name, dataset in datasets.items():
+        largest = largest_label(dataset)
+        if largest is not None and largest >= classes:
+            raise ValueError(
+                f'{key}.head.num_classes={classes} gives scores for the '
+                f'labels 0 to {classes - 1}, but {name}.dataset has label '
+                f'{largest}; set {key}.head.num_classes={largest + 1} (and '
+                'that of a teacher whose scores are compared), or correct '
+                'the labels'
+            )
 
 
 def _check_phases(loop: BaseLoop, model: BaseDistiller) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import os.path as osp
-import sys
 import tempfile
 from argparse import Namespace
 
@@ -17,9 +16,8 @@ from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
 from mmdistill.checkpoints import trust_checkpoints
-from mmdistill.engine.settings import check_keys
+from mmdistill.engine.config_files import registered_config
 from mmdistill.registry import RUNNERS
-from mmdistill.utils import register_all_modules
 
 
 def load_config(args: Namespace) -> Config:
@@ -29,20 +27,12 @@ def load_config(args: Namespace) -> Config:
     the config that results.
 
     Raises:
-        FileNotFoundError: if the file does not exist.
-        KeyError: if a top-level key is misspelt.
+        FileNotFoundError: if the file, or one of its bases, does not exist.
         OSError: if nothing can be written into the work folder.
     """
-    # Modules that custom_imports names may lie in the current folder. At the
-    # end of the path, so that nothing there hides an installed package.
-    sys.path.append(os.getcwd())
-    register_all_modules(init_default_scope=False)
     if args.trust_checkpoints:
         trust_checkpoints()
-    require_file(args.config, 'the config')
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
-    check_keys(cfg, f'the config {args.config!r}')
+    cfg = registered_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     if args.work_dir is not None:
@@ -52,18 +42,6 @@ def load_config(args: Namespace) -> Config:
         cfg.work_dir = osp.join('./work_dirs', name)
     _make_work_dir(cfg.work_dir)
     return cfg
-
-
-def require_file(path: str, what: str) -> None:
-    """Raise FileNotFoundError unless ``path`` is a file, or not a local one.
-
-    ``what`` names it for the user: ``'the checkpoint (--resume)'``.
-    """
-    if '://' not in path and not osp.isfile(path):
-        raise FileNotFoundError(
-            f'{what} {path!r} is not a file; the current folder is '
-            f'{os.getcwd()!r}'
-        )
 
 
 def leave_out_teachers(model: ConfigDict, keep: str | None = None) -> None:

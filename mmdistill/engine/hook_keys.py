@@ -93,6 +93,35 @@ def by_key(
     return hooks, custom_hooks
 
 
+def type_of_key(key: str) -> Any:
+    """The type that a hook of this key has unless it names one, if any."""
+    return _KNOWN.get(key)
+
+
+def wrong_keys(
+    default_hooks: Mapping[str, Hook | dict | None] | None,
+    custom_hooks: Sequence[Hook | dict | str] | None,
+    method_hooks: Mapping[str, dict] | None = None,
+) -> dict[str, str]:
+    """Every key that `by_key` refuses, and why."""
+    given = default_hooks or {}
+    there = {*_KNOWN, *(method_hooks or {})}
+    there |= {key for key, hook in given.items() if not _lacks_type(hook)}
+    # What the first edition had in custom_hooks has a key, too.
+    moved = (h for h in custom_hooks or () if not isinstance(h, str))
+    there |= {key for hook in moved if (key := _key_of(hook)) is not None}
+    found = {}
+    for key, hook in given.items():
+        try:
+            if hook is None:
+                _check_known(key)
+            elif isinstance(hook, Mapping):
+                _check_type(key, hook, there)
+        except KeyError as error:
+            found[key] = error.args[0]
+    return found
+
+
 def _lacks_type(hook: Any) -> bool:
     """Whether an entry only changes or removes a hook that is there."""
     return hook is None or (isinstance(hook, Mapping) and 'type' not in hook)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.runner import Runner
@@ -28,35 +29,30 @@ def known_keys() -> set[str]:
     return OTHER_KEYS | arguments - {'self', 'cfg'}
 
 
-def check_keys(cfg: dict, where: str) -> None:
-    """Refuse a config whose top-level keys are misspelt.
+def wrong_keys(cfg: Mapping[str, Any]) -> dict[str, str]:
+    """Top-level keys that are misspelt, or missing, and what to do.
 
     Variables of one's own are no settings, unless their name is nearly that
     of a setting.
-
-    Args:
-        cfg: the config.
-        where: what error messages call it; its path.
-    Raises:
-        KeyError: naming the key and the setting it is close to.
     """
     known = known_keys()
+    found = {}
     for key in cfg:
         if key in known:
             continue
         near = difflib.get_close_matches(key, known, n=1, cutoff=_CLOSE)
         if near:
-            raise KeyError(
-                f'{where} has the top-level key {key!r}, which nothing reads; '
-                f'did you mean {near[0]!r}? If it is a variable of your own, '
-                'give it another name'
+            found[key] = (
+                f'nothing reads the top-level key {key!r}; did you mean '
+                f'{near[0]!r}? If it is a variable of your own, give it '
+                'another name'
             )
     if 'model' not in cfg:
         near = difflib.get_close_matches('model', list(cfg), n=3, cutoff=0.6)
-        raise KeyError(
-            f'{where} has no `model`; '
-            + (f'did you mean it by {near}?' if near else 'set it')
+        found['model'] = 'the config has no model; ' + (
+            f'did you mean it by {near}?' if near else 'set it'
         )
+    return found
 
 
 def flat(value: Any, prefix: str = '') -> dict[str, Any]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmengine.evaluator import BaseMetric
@@ -28,6 +29,11 @@ class AUC(BaseMetric):
     """
 
     default_prefix = 'auc'
+
+    @staticmethod
+    def reported(**_: Any) -> list[str]:
+        """Names of what it reports, by its settings; see `doctor`."""
+        return ['macro']
 
     def process(self, data_batch: Sequence, data_samples: Sequence) -> None:
         """Store the scores and labels of a batch of predictions."""

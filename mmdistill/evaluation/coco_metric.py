@@ -82,6 +82,16 @@ class CocoMetric(BaseMetric):
         self.outfile_prefix = outfile_prefix
         self._coco: COCO | None = None
 
+    @staticmethod
+    def reported(
+        iou_types: Sequence[str] = ('bbox',),
+        classwise: bool = False,
+        **_: Any,
+    ) -> list[str]:
+        """Patterns of what it reports, by its settings; see `doctor`."""
+        names = [*_NAMES, *['AP_*'] * classwise]
+        return [f'{kind}_{name}' for kind in iou_types for name in names]
+
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Store the detections of a batch, masks as run lengths."""
         for sample in data_samples:

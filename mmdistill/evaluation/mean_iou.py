@@ -40,6 +40,11 @@ class MeanIoU(BaseMetric):
         self.num_classes = num_classes
         self.ignore_index = ignore_index
 
+    @staticmethod
+    def reported(**_: Any) -> list[str]:
+        """Names of what it reports, by its settings; see `doctor`."""
+        return ['mIoU', 'aAcc', 'mAcc']
+
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Count the pixels of a batch, one array per image."""
         for sample in data_samples:

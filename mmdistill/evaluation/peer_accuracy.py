@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
+from typing import Any
 
 import torch
 from mmengine.evaluator import BaseMetric
@@ -36,6 +37,12 @@ class PeerAccuracy(BaseMetric):
     """
 
     default_prefix = 'peers'
+
+    @staticmethod
+    def reported(**_: Any) -> list[str]:
+        """Patterns of what it reports, by its settings; see `doctor`."""
+        ensembles = ['ensemble', 'ensemble_mean']
+        return ['top1_*', 'leader', *ensembles, 'disagreement']
 
     def process(self, data_batch: Sequence, data_samples: Sequence) -> None:
         """Store the classes of each peer and both ensembles, and the label.

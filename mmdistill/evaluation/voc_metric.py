@@ -52,6 +52,14 @@ class VOCMetric(BaseMetric):
         self.iou_thrs = iou_thrs
         self.use_07_metric = use_07_metric
 
+    @staticmethod
+    def reported(
+        iou_thrs: Sequence[float] = IOU_THRESHOLDS, **_: Any
+    ) -> list[str]:
+        """Names of what it reports, by its settings; see `doctor`."""
+        numbers = [round(100 * threshold) for threshold in iou_thrs]
+        return ['AP', *(f'AP{n}' for n in numbers if n in (50, 75))]
+
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Match the detections of a batch to objects and store the result."""
         for sample in data_samples:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from mmdistill.checkpoints import atomic_save
 from mmdistill.export.deployed import Deployed, prepared_as, require_equal
 from mmdistill.export.formats import ExportFormat, ExportOptions
-from mmdistill.export.matching import match_layers
-from mmdistill.export.students import Student
+from mmdistill.export.students import ExportError, Student
+from mmdistill.models.matching import MatchingError, match_layers
 
 _SAME_OUTPUT = 1e-5
 
@@ -84,7 +84,13 @@ class LibraryFormat(ExportFormat):
         own = deployed.state_dict()
         name = f"{self.library}'s {arch}"
         network = self.build(arch, classes, student.channels)
-        names = match_layers(deployed, network, images, name)
+        try:
+            names = match_layers(deployed, network, images, name)
+        except MatchingError as error:
+            raise ExportError(
+                f'{error}. Choose another --arch, or another --input-size; '
+                'nothing was written'
+            ) from error
         state = {key: own[source] for key, source in names.items()}
         network = self.build(arch, classes, student.channels)
         network.load_state_dict(state, strict=True)

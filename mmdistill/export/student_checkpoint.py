@@ -10,6 +10,7 @@ from mmengine.registry import Registry
 from mmpretrain.models import ClsDataPreprocessor
 from torch import nn
 
+from mmdistill.models.zoo import resolve_model
 from mmdistill.registry import MODELS, TRANSFORMS
 
 
@@ -45,7 +46,7 @@ def student_checkpoint(
             'module; give model.student as a config, so that '
             'its export can be built again'
         )
-    student_cfg = ConfigDict(copy.deepcopy(student_cfg))
+    student_cfg = _by_config(student_cfg, cfg)
     preprocessor = _preprocessor(model, student_cfg, cfg)
     if preprocessor is None and 'train_dataloader' in cfg:
         preprocessor = {}  # a run that took images as they are
@@ -72,6 +73,18 @@ def student_checkpoint(
     if size is not None:
         meta['input_size'] = tuple(map(int, size))
     return dict(meta=meta, state_dict=state)
+
+
+def _by_config(student_cfg: dict, cfg: Config) -> ConfigDict:
+    """The student's config, also of one by name, without other files."""
+    beside = {}
+    if cfg.get('data_preprocessor') is not None:
+        beside['data_preprocessor'] = cfg.data_preprocessor
+    found = resolve_model(copy.deepcopy(student_cfg), **beside)
+    if str(found['type']).endswith('NetworkClassifier'):
+        found.pop('pretrained', None)
+        found.pop('init_cfg', None)
+    return ConfigDict(found)
 
 
 def test_pipeline(cfg: Config) -> list[dict] | None:

@@ -17,11 +17,11 @@ from mmdistill.checkpoints import (
     state_dict_of,
 )
 from mmdistill.checkpoints.config_text import config_from_text
-from mmdistill.export.config_safety import require_harmless
 from mmdistill.export.student_checkpoint import student_checkpoint
 from mmdistill.models.dense.dense_model import DenseModel
 from mmdistill.models.distillers import BaseDistiller
 from mmdistill.models.pretrained import weights_of
+from mmdistill.models.zoo.config_safety import require_harmless
 from mmdistill.registry import MODELS
 
 # What an export keeps of the file that it comes from.
@@ -112,7 +112,7 @@ def _build(cfg: Config) -> nn.Module:
     if isinstance(kind, str):
         kind = MODELS.get(kind)
     if (
-        isinstance(student, dict)
+        isinstance(student, (dict, str))
         and inspect.isclass(kind)
         and issubclass(kind, BaseDistiller)
     ):

@@ -24,6 +24,8 @@ __all__ = [
     'LinearProbe',
     'MaskRCNN',
     'MultiCropPreprocessor',
+    'NetworkBackbone',
+    'NetworkClassifier',
     'OfflineDistiller',
     'OnlineDistiller',
     'Pretrained',

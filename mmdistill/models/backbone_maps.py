@@ -7,10 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mmdistill.models.probing import attributes, last_calls
-
-# A map whose side is at most this part of the one before was downsampled.
-_DOWNSAMPLED = 2 / 3
+from mmdistill.models.probing import attributes
 
 
 @dataclass
@@ -42,40 +39,16 @@ def run_backbone(
     elif with_tokens and hasattr(backbone, '_format_output'):
         form = backbone._format_output
 
-        def keep_tokens(x: Tensor, size: tuple[int, int]) -> Tokens:
-            return Tokens(form(x, size), x, size)
+        def keep_tokens(
+            x: Tensor, size: tuple[int, int], *has_class_token: bool
+        ) -> Tokens:
+            return Tokens(form(x, size, *has_class_token), x, size)
 
         with attributes(backbone, _format_output=keep_tokens):
             outputs = backbone(images)
     else:
         outputs = backbone(images)
     return outputs if isinstance(outputs, tuple) else (outputs,)
-
-
-def find_stages(
-    backbone: nn.Module, images: Tensor
-) -> dict[nn.Module, Tensor]:
-    """The backbone's children that make the last map of a resolution.
-
-    Pooling alone makes none, and a border that a convolution without padding
-    takes away is not yet another resolution.
-    """
-    learning = [
-        child
-        for child in backbone.children()
-        if next(child.parameters(), None) is not None
-    ]
-    with last_calls(learning) as calls:
-        backbone(images)
-    maps = {m: out for m, (_, out) in calls.items() if is_map(out)}
-    sizes = [*(out.shape[-1] for out in maps.values()), 0]
-    return {
-        module: output
-        for (module, output), after in zip(
-            maps.items(), sizes[1:], strict=True
-        )
-        if after <= output.shape[-1] * _DOWNSAMPLED
-    }
 
 
 def output_of(output: Any) -> Any:

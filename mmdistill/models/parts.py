@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
+from mmengine.logging import MMLogger
 from torch import nn
+
+from mmdistill.checkpoints import loading_policy
 
 
 def head_of(model: nn.Module) -> nn.Module | None:
@@ -26,6 +31,27 @@ def dropout_of_head(model: nn.Module) -> tuple[float, ...]:
     """Rates of the dropout inside an encoder's head; () without."""
     rates = getattr(head_of(model), 'dropout', ())
     return tuple(rate for rate in rates or () if rate)
+
+
+@contextmanager
+def quiet_weights() -> Iterator[None]:
+    """Initialize by our policy, without a log line for every tensor."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with loading_policy():
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def has_file(model: nn.Module) -> bool:
+    """Whether a network's weights come from a file when training starts."""
+    published = getattr(model, 'backbone', None)
+    return getattr(model, 'init_cfg', None) is not None or bool(
+        getattr(published, 'pretrained', False)
+    )
 
 
 def gives_pre_activation(backbone: nn.Module) -> bool:

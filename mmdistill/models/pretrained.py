@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+from pathlib import PurePosixPath
+from urllib.error import URLError
+from urllib.parse import urlparse
 
+import torch
 from mmengine.logging import print_log
 from mmengine.model.weight_init import PretrainedInit, update_init_info
 from torch import Tensor, nn
@@ -16,6 +20,8 @@ from mmdistill.checkpoints import (
     load_strictly,
     state_dict_of,
 )
+from mmdistill.models.foreign_files import in_own_names
+from mmdistill.models.zoo import NetworkBackbone, NetworkClassifier
 from mmdistill.registry import WEIGHT_INITIALIZERS
 from mmdistill.utils.text import shown
 
@@ -40,7 +46,15 @@ def read_weights(checkpoint: str, setting: str) -> dict[str, Tensor]:
             f'the checkpoint {path!r} does not exist; set {setting} to the '
             'file of a trained network'
         )
-    return state_dict_of(load_checkpoint(path), path)
+    try:
+        return state_dict_of(load_checkpoint(path), path)
+    except URLError as error:
+        file = PurePosixPath(urlparse(path).path).name
+        raise FileNotFoundError(
+            f'{path} could not be fetched ({error.reason}). Set {setting} to '
+            f'a file on this machine, or put {file} into '
+            f'{torch.hub.get_dir()}/checkpoints'
+        ) from error
 
 
 def weights_of(
@@ -172,7 +186,11 @@ class Pretrained(PretrainedInit):
         if self.prefix is not None:
             return _below(weights, self.prefix.rstrip('.') + '.')
         state = weights_of(weights, self.part, 'init_cfg.part')
+        if isinstance(module, (NetworkBackbone, NetworkClassifier)):
+            state = module.from_library(state)
         own = {name.split('.')[0] for name in module.state_dict()}
+        if not (own | {'backbone'}) & {key.split('.')[0] for key in state}:
+            return in_own_names(module, state, self.checkpoint) or state
         if 'backbone' in own:
             return state
         backbone = _below(state, 'backbone.')

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
+from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 Found = TypeVar('Found')
@@ -62,13 +63,26 @@ def probing(module: nn.Module) -> Iterator[None]:
 def evaluating(module: nn.Module) -> Iterator[None]:
     """Put a module and all its children into eval mode for a while."""
     modes = [(m, m.training) for m in module.modules()]
+    # Some networks prepare for eval mode in a method of their own (LeViT).
+    prepared = [m for m, mode in modes if mode and _has_own_modes(m)]
+    for m in prepared:
+        m.train(False)
     for m, _ in modes:
         m.training = False
     try:
         yield
     finally:
+        for m in prepared:
+            m.train(True)
         for m, mode in modes:
             m.training = mode
+
+
+def _has_own_modes(module: nn.Module) -> bool:
+    """Whether a network's block does more than to set its mode."""
+    return type(module).train is not nn.Module.train and not isinstance(
+        module, BaseModel
+    )
 
 
 @contextmanager

@@ -36,6 +36,7 @@ from mmdistill.models.representation import (
     Representation,
     RepresentationReader,
 )
+from mmdistill.models.zoo import NetworkBackbone, NetworkClassifier
 
 __all__ = [
     'FCN',
@@ -51,6 +52,8 @@ __all__ = [
     'LinearProbe',
     'MaskRCNN',
     'MultiCropPreprocessor',
+    'NetworkBackbone',
+    'NetworkClassifier',
     'OfflineDistiller',
     'OnlineDistiller',
     'Pretrained',

@@ -2,20 +2,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from mmpretrain.models import BaseSelfSupervisor
 from torch import Tensor, nn
 
 from mmdistill.models.backbone_maps import (
-    find_stages,
     is_map,
     map_of,
     output_of,
     run_backbone,
 )
+from mmdistill.models.network_maps import (
+    MapLayer,
+    find_map_layers,
+    read_maps,
+)
 from mmdistill.models.probing import attributes, dry_run, last_calls
+from mmdistill.models.zoo import NetworkBackbone
 from mmdistill.ops import l2_normalize
 
 # More outputs than any backbone has; a membership test costs nothing.
@@ -68,8 +74,7 @@ class RepresentationReader:
     one (``ClsHead``) may hand on scores that the backbone gives (InceptionV3,
     LeNet5): then it is the input of the linear layer that gave them, and
     there is none if no linear layer did. The maps of a backbone that returns
-    scores alone are the outputs of its children, the last before every
-    downsampling.
+    none are found by running it (`find_map_layers`).
 
     Args:
         model: an ``ImageClassifier`` of a CNN or a token backbone, or a model
@@ -84,6 +89,8 @@ class RepresentationReader:
             that can. The feature and the logits then mean nothing.
         prototypes: score an encoder's embedding in place of its own, if not
             None.
+        classes: numbers of the classes whose logits are given, in this order;
+            all when None.
     """
 
     def __init__(self, model: nn.Module, name: str = 'model') -> None:
@@ -92,6 +99,7 @@ class RepresentationReader:
         self.numbers: tuple[int, ...] = ()
         self.pre_activation = False
         self.prototypes: nn.Module | None = None
+        self.classes: Sequence[int] | None = None
         # A backbone that can give its stem says that index 0 is the stem.
         self._first = getattr(model.backbone, 'first_map', 1)
         head = getattr(model, 'head', None)
@@ -105,8 +113,8 @@ class RepresentationReader:
             or isinstance(model, BaseSelfSupervisor)
         ):
             self._watched = None
-        # Of a backbone that returns scores alone: where its maps come from.
-        self._stages: dict[int, nn.Module] = {}
+        # Of a backbone that returns no maps: where they come from.
+        self._layers: dict[int, MapLayer] = {}
 
     def __call__(
         self, inputs: Tensor, projected: bool = True
@@ -118,18 +126,22 @@ class RepresentationReader:
             projected: run an encoder's head and prototypes, too; without,
                 `project` may follow.
         """
-        stages = [self._stages[n] for n in self.numbers if self._stages]
-        with last_calls(stages) as calls, self.feature_seen() as seen:
+        layers = [self._layers[n] for n in self.numbers if self._layers]
+        modules = [self.model.backbone.get_submodule(x.name) for x in layers]
+        with last_calls(modules) as calls, self.feature_seen() as seen:
             outputs, maps = self._outputs(inputs)
             feature, embedding, logits = self._head(outputs, projected, seen)
-        if stages:
-            maps = tuple(calls[stage][1] for stage in stages)
+        if layers:
+            maps = tuple(
+                layer.read(calls[module][1], inputs.shape)
+                for layer, module in zip(layers, modules, strict=True)
+            )
         return Representation(maps, feature, embedding, logits)
 
     def _outputs(self, inputs: Tensor) -> tuple[tuple, tuple[Tensor, ...]]:
         """The backbone's own outputs, and the maps that are asked for."""
         own = self._own_indices()
-        wanted = [n - self._first for n in self.numbers if not self._stages]
+        wanted = [n - self._first for n in self.numbers if not self._layers]
         if own is None:
             outputs = dict(enumerate(self._backbone(inputs, bool(wanted))))
             own = sorted(outputs)
@@ -193,23 +205,52 @@ class RepresentationReader:
         )
 
     def _map_shapes(self, image: Tensor) -> dict[int, tuple]:
+        outputs = self._all_outputs(image)
+        if not any(map(is_map, outputs.values())):
+            return self._found_shapes(image) or {
+                index + self._first: tuple(map_of(output).shape)
+                for index, output in outputs.items()
+            }
+        return {
+            index + self._first: tuple(map_of(output).shape)
+            for index, output in outputs.items()
+            if is_map(output)  # scores may come behind the maps
+        }
+
+    def _all_outputs(self, image: Tensor) -> dict[int, Any]:
+        """What the backbone gives by index, all of it if it can be asked."""
         own = self._own_indices()
         try:
             with attributes(self.model.backbone, out_indices=_EVERY_INDEX):
-                outputs = self._backbone(image, True)
-            indices = range(len(outputs))
-        except AttributeError:
-            # Some backbones hold a layer for each configured output only.
-            outputs, indices = self._backbone(image, True), own
-        has_maps = any(map(is_map, outputs))
-        if own is None and not has_maps:
-            stages = find_stages(self.model.backbone, image)
-            self._stages = dict(enumerate(stages, self._first))
-            outputs, indices = tuple(stages.values()), range(len(stages))
+                return dict(enumerate(self._backbone(image, True)))
+        except Exception:
+            # Some hold a layer for each configured output only, or look at
+            # out_indices in another way.
+            outputs = self._backbone(image, True)
+            indices = range(len(outputs)) if own is None else own
+            return dict(zip(indices, outputs, strict=True))
+
+    def _found_shapes(self, image: Tensor) -> dict[int, tuple]:
+        """Shapes of the maps of layers, which are found by running."""
+        backbone = self.model.backbone
+        images = image.repeat(2, 1, 1, 1)
+        if isinstance(backbone, NetworkBackbone):
+            network, prefix = backbone.network, 'network.'
+            layers = backbone.map_layers(image)
+        else:
+            network, prefix = backbone, ''
+            layers = find_map_layers(network, images)
+        if not layers:
+            return {}
+        _, maps = read_maps(network, layers, images)
+        numbers = range(self._first, self._first + len(layers))
+        self._layers = {
+            number: replace(layer, name=f'{prefix}{layer.name}')
+            for number, layer in zip(numbers, layers, strict=True)
+        }
         return {
-            index + self._first: tuple(map_of(output).shape)
-            for index, output in zip(indices, outputs, strict=True)
-            if is_map(output) or not has_maps  # scores behind the maps
+            number: (1, *found.shape[1:])
+            for number, found in zip(numbers, maps, strict=True)
         }
 
     def _own_indices(self) -> list[int] | None:
@@ -243,6 +284,10 @@ class RepresentationReader:
         if head is None:
             return feature if feature.ndim == 2 else None, None, None
         logits = head(outputs)
+        if isinstance(logits, tuple):  # of two classifiers (Conformer)
+            logits = sum(logits)
+        if self.classes is not None:
+            logits = torch.stack([logits[:, k] for k in self.classes], dim=1)
         return seen[-1], None, logits
 
     @contextmanager
@@ -282,6 +327,8 @@ def classes_key(model: nn.Module, name: str) -> str:
         model: the classifier.
         name: its config key.
     """
+    if isinstance(getattr(model, 'backbone', None), NetworkBackbone):
+        return f'{name}.num_classes'
     head = getattr(model, 'head', None)
     inside = head is not None and not _linears(head)
     return f'{name}.{"backbone" if inside else "head"}.num_classes'

@@ -8,7 +8,6 @@ from mmengine.config import Config, ConfigDict
 
 from mmdistill.engine.cli import (
     leave_out_teachers,
-    require_file,
     set_dataloader_defaults,
 )
 
@@ -26,14 +25,6 @@ def test_dataloader_defaults_are_those_torch_takes(workers):
 
     set_dataloader_defaults(cfg, pin_memory=False, persistent_workers=False)
     assert not completed.persistent_workers and not completed.pin_memory
-
-
-def test_a_file_that_is_needed(tmp_path):
-    (tmp_path / 'here.pth').touch()
-    require_file(str(tmp_path / 'here.pth'), 'the checkpoint')
-    require_file('https://example.org/there.pth', 'the checkpoint')
-    with pytest.raises(FileNotFoundError, match="the checkpoint 'gone.pth'"):
-        require_file('gone.pth', 'the checkpoint')
 
 
 @pytest.mark.parametrize('keep', [None, 'teacher', 'big'])

@@ -23,11 +23,16 @@ def classifier(backbone='InceptionV3', classes=2, **kwargs):
 NETWORKS = {
     'inception': (
         classifier(aux_logits=True),
-        (3, 75, 75),
+        (3, 107, 107),
         2048,
-        [(64, 35), (192, 15), (288, 7), (768, 3), (2048, 1)],
+        [(64, 51), (192, 23), (288, 11), (768, 5), (2048, 2)],
     ),
-    'alexnet': (classifier('AlexNet'), (3, 224, 224), 4096, [(256, 6)]),
+    'alexnet': (
+        classifier('AlexNet'),
+        (3, 224, 224),
+        4096,
+        [(64, 55), (192, 27), (256, 13), (256, 6)],
+    ),
 }
 
 

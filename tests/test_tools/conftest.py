@@ -111,6 +111,7 @@ def main(toy, monkeypatch):
     """Calls a tool's ``main`` here, which spares importing torch again."""
     monkeypatch.chdir(toy.folder)
     monkeypatch.setenv('LOCAL_RANK', '0')  # the tools set it
+    monkeypatch.setenv('MMDISTILL_DEBUG', '1')  # errors come out as they are
     monkeypatch.syspath_prepend(TOOLS)
     monkeypatch.syspath_prepend(toy.folder)
 

@@ -92,7 +92,9 @@ def test_an_unfinished_run_is_no_result(trained):
 
 
 def test_every_config_is_checked_first(trained):
-    with pytest.raises(SystemExit, match='nowhere.py.*nothing was trained'):
+    with pytest.raises(
+        SystemExit, match='nothing was trained\nerror: .*nowhere.py'
+    ):
         trained(*OPTIONS, names=('one', 'nowhere'))
     wrong = trained.folder / 'two.py'
     wrong.write_text("_base_ = './base.py'\ntrain_dataloder = dict()\n")

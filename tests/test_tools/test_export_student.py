@@ -178,7 +178,7 @@ def test_an_export_that_differs_is_not_written(files, export, tmp_path):
     full, *_ = files(config())
     out = tmp_path / 'out.pth'
     out.write_text('the old file')
-    with pytest.raises(ExportError, match='resnet34 is no network like'):
+    with pytest.raises(ExportError, match='resnet34 is another network'):
         export(full, out, '--format', 'timm', '--arch', 'resnet34')
     assert out.read_text() == 'the old file'
     assert not list(tmp_path.glob('*.tmp'))

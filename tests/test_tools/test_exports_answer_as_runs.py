@@ -15,6 +15,7 @@ from PIL import Image
 
 from mmdistill.checkpoints import load_file
 from mmdistill.engine.runner import DistillRunner
+from mmdistill.models.zoo import get_model, model_info
 from mmdistill.registry import DATASETS, MODELS
 
 SSL_DIGITS = Path(__file__).parents[2] / 'configs/ssl_digits'
@@ -186,6 +187,42 @@ def test_a_classifier(tmp_path, images, main, distilled, to_rgb, place):
          '--with-preprocessing')  # fmt: skip
     program = torch.export.load(out).module()
     close(program(pixels(paths)), expected)
+
+
+@pytest.mark.parametrize(
+    'name, distilled, place',
+    [
+        ('timm/resnet10t', False, 'top'),
+        ('timm/resnet10t', True, 'model'),
+        ('torchvision/shufflenet_v2_x0_5', True, 'top'),
+        ('cifar/resnet8', False, 'model'),
+    ],
+)
+def test_a_student_by_name(tmp_path, images, main, name, distilled, place):
+    """Of another library; what its file says is enough to build it again."""
+    model = dict(type=name, num_classes=3)
+    if 'cifar' not in name:
+        model.update(pretrained=False, input_size=(3, 32, 32))
+    runner, path = trained(
+        tmp_path / 'run', images, model, distilled, True, place
+    )
+    paths, expected = answers(runner)
+    stored = Config.fromstring(load_file(path)['meta']['cfg'], '.py')
+    assert 'pretrained' not in stored.model
+    found = ImageClassificationInferencer(stored, str(path))(paths)
+    close(np.stack([f['pred_scores'] for f in found]), expected.softmax(1))
+    out = tmp_path / 'out.pt2'
+    main('export_student', path, out, '--format', 'torch-export',
+         '--with-preprocessing')  # fmt: skip
+    close(torch.export.load(out).module()(pixels(paths)), expected)
+    # The file stands for a model, too: its weights, size and preprocessor.
+    again = get_model(str(path)).eval()
+    batch = again.data_preprocessor(dict(inputs=pixels(paths).flip(1)), False)
+    with torch.no_grad():
+        close(again(batch['inputs']), expected)
+    info = model_info(str(path))
+    assert info.size == (16, 24) and info.classes == ('blue', 'green', 'red')
+    assert info.mean == tuple(MEAN)
 
 
 @pytest.mark.slow

@@ -70,7 +70,7 @@ def test_two_nodes_train_and_test(toy, cluster):
     assert 'Epoch(test) [3/3]' in slurm('slurm_test.sh', checkpoint)
 
     log = slurm('slurm_test.sh', 'nowhere.pth', fails=True)
-    assert "FileNotFoundError: the checkpoint 'nowhere.pth'" in log
+    assert "error: the checkpoint 'nowhere.pth'" in log
 
 
 def test_a_requeued_job_goes_on(toy, cluster):

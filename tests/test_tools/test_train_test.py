@@ -96,7 +96,7 @@ def test_wrong_commands_say_what_to_change(
 def test_the_last_line_is_the_message(toy):
     log = toy.train('nowhere.py', fails=True)
     last = log.strip().splitlines()[-1]
-    assert last.startswith("FileNotFoundError: the config 'nowhere.py'")
+    assert last.startswith("error: the config 'nowhere.py'")
 
 
 # Testing --------------------------------------------------------------------
@@ -152,7 +152,7 @@ def test_a_missing_or_misshapen_tensor_fails(toy, trained, main):
     del checkpoint['state_dict']['head.fc.bias']
     torch.save(checkpoint, toy.folder / 'part.pth')
     log = toy.test('toy.py', 'part.pth', fails=True)
-    assert "CheckpointError: the checkpoint 'part.pth' does not fit" in log
+    assert "error: the checkpoint 'part.pth' does not fit" in log
     assert 'missing: head.fc.bias (3,)' in log
     assert 'Epoch(test)' not in log
 

@@ -53,7 +53,7 @@ class ClassNamesHook(Hook):
         said = (
             f'the classes of {target.setting_ckpt} ({target.ckpt!r}) are '
             f'not those of train_dataloader.dataset: '
-            f'{_difference(target.classes, train)}'
+            f'{difference(target.classes, train)}'
         )
         if names:
             raise ValueError(
@@ -97,12 +97,13 @@ def _require_same(
         return
     raise ValueError(
         f'{where_one} and {where_other} have other classes, so that one label '
-        f'means two of them: {_difference(one, other)}. Give both the same '
+        f'means two of them: {difference(one, other)}. Give both the same '
         'class folders, or the same list as classes=[...]'
     )
 
 
-def _difference(one: Sequence[str], other: Sequence[str]) -> str:
+def difference(one: Sequence[str], other: Sequence[str]) -> str:
+    """How two lists of class names differ, for an error message."""
     alone = [name for name in one if name not in set(other)]
     new = [name for name in other if name not in set(one)]
     if not alone and not new:

@@ -5,6 +5,7 @@ from mmengine.hooks import Hook
 from mmdistill.datasets.transforms import PackPairInputs
 from mmdistill.engine.utils import frozen_targets, unwrap
 from mmdistill.models.distillers import BaseDistiller, Target
+from mmdistill.models.parts import head_of
 from mmdistill.registry import HOOKS
 
 
@@ -66,6 +67,11 @@ class TeacherCheckHook(Hook):
             )
             return
         for name in teachers:
+            if head_of(model.targets[name].model) is None:
+                self._cannot(
+                    runner, f'{name} has no classifier', 'take one that has'
+                )
+                continue
             self._check(runner, model, name)
 
     def _check(self, runner, model: BaseDistiller, teacher: str) -> None:

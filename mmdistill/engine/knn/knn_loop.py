@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from mmengine.runner import TestLoop, ValLoop
 from torch import nn
@@ -36,6 +37,14 @@ class _KNNLoop(FeatureLoop):
             runner, bank_dataloader, k, temperature, chunk_size, fp16, part
         )
         index_samples(self.dataloader)
+
+    @staticmethod
+    def reported(
+        k: Sequence[int] = NEIGHBORS, part: str = 'student', **_: Any
+    ) -> list[str]:
+        """Names of what it reports, by its settings; see `doctor`."""
+        whose = '' if part == 'student' else f'{part}_'
+        return [f'knn/{whose}top{n}_k{one}' for n in (1, 5) for one in k]
 
     def measure(
         self, model: nn.Module, batches: Iterable[dict], num_samples: int

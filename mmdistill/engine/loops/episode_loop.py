@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from mmengine.dist import get_rank, get_world_size
@@ -59,6 +60,12 @@ class _EpisodeLoop(FeatureLoop):
             getattr(dataset, 'metainfo', {}).get('classes'),
             where=f'{self.stage}_cfg',
         )
+
+    @staticmethod
+    def reported(**_: Any) -> list[str]:
+        """Patterns of what it reports, by its settings; see `doctor`."""
+        names = ['accuracy', 'ci95', 'peer_*', 'ensemble', 'ensemble_ci95']
+        return [f'episode/{name}' for name in names]
 
     def measure(
         self, model: nn.Module, batches: Iterable[dict], num_samples: int

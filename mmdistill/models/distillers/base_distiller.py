@@ -20,6 +20,7 @@ from mmdistill.models.distillers.task import (
 )
 from mmdistill.models.losses.distill_loss import DistillLoss
 from mmdistill.models.representation import Representation
+from mmdistill.models.zoo import resolve_model
 from mmdistill.registry import MODELS
 from mmdistill.structures import batch_fields
 
@@ -38,7 +39,8 @@ class BaseDistiller(LoggingModel):
     follows the student's device.
 
     Args:
-        student: config of an MMPretrain classifier, or a built one.
+        student: config or name of a classifier, see `resolve_model`; or a
+            built one.
         data_preprocessor: of the images; the student's when None.
         task_weight: factor on the student's own loss; 0 leaves it out, and
             labels then are not needed.
@@ -58,13 +60,13 @@ class BaseDistiller(LoggingModel):
 
     def __init__(
         self,
-        student: dict | nn.Module,
+        student: str | dict | nn.Module,
         data_preprocessor: dict | nn.Module | None = None,
         task_weight: float = 0.0,
         init_cfg: dict | None = None,
     ) -> None:
-        if isinstance(student, dict):
-            student = copy.deepcopy(student)
+        if not isinstance(student, nn.Module):
+            student = copy.deepcopy(resolve_model(student))
             data_preprocessor = data_preprocessor or student.get(
                 'data_preprocessor'
             )
@@ -251,7 +253,13 @@ class BaseDistiller(LoggingModel):
         prepared = self.data_preprocessor(data, False)
         images = target_images(self.data_preprocessor, data, prepared, name)
         samples = prepared['data_samples']
-        return self.targets[name].model(images, samples, mode='predict')
+        target = self.targets[name]
+        if target.chosen is None:
+            return target.model(images, samples, mode='predict')
+        scores = target.reader(images).logits.softmax(dim=1)
+        for sample, score in zip(samples, scores, strict=True):
+            sample.set_pred_score(score).set_pred_label(score.argmax())
+        return samples
 
     def min_batch(self) -> tuple[int, str]:
         """The smallest batch that every loss takes, and the loss it is for."""
@@ -293,6 +301,8 @@ def build_preprocessor(cfg: dict | nn.Module | None) -> nn.Module:
     return MODELS.build({'type': 'ClsDataPreprocessor', **(cfg or {})})
 
 
-def build_model(model: dict | nn.Module) -> nn.Module:
-    """A network from its config; a built one is returned as it is."""
-    return model if isinstance(model, nn.Module) else MODELS.build(model)
+def build_model(model: str | dict | nn.Module) -> nn.Module:
+    """A network from its name or config; a built one is returned as it is."""
+    if isinstance(model, nn.Module):
+        return model
+    return MODELS.build(resolve_model(model))

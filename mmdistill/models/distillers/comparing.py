@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mmdistill.models.distillers.adapted_images import AdaptedImages
 from mmdistill.models.distillers.base_distiller import (
     TASK,
     BaseDistiller,
@@ -31,6 +32,7 @@ from mmdistill.models.representation import (
     Representation,
     RepresentationReader,
 )
+from mmdistill.models.zoo import ModelInfo
 
 #: Several views of a batch, as one model sees them.
 Views = Sequence[Representation]
@@ -53,7 +55,8 @@ class ComparingDistiller(BaseDistiller):
         student, data_preprocessor, task_weight, init_cfg: as of
             `BaseDistiller`.
         target_preprocessors: of targets that want images of their own, by
-            name; the others share the student's.
+            name, or what a named one wants of them; the others share the
+            student's.
         dropout_views: the student's head gives every view a second time, with
             its dropout, as a further view (OSS, section 3.2).
     """
@@ -63,14 +66,21 @@ class ComparingDistiller(BaseDistiller):
         student: dict | nn.Module,
         data_preprocessor: dict | nn.Module | None = None,
         task_weight: float = 0.0,
-        target_preprocessors: Mapping[str, nn.Module] | None = None,
+        target_preprocessors: Mapping[str, nn.Module | ModelInfo]
+        | None = None,
         dropout_views: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(student, data_preprocessor, task_weight, init_cfg)
         single = self.data_preprocessor
         if target_preprocessors:
-            single = TargetsPreprocessor(single, target_preprocessors)
+            own = {
+                name: AdaptedImages(wanted, single)
+                if isinstance(wanted, ModelInfo)
+                else wanted
+                for name, wanted in target_preprocessors.items()
+            }
+            single = TargetsPreprocessor(single, own)
         self.data_preprocessor = ViewsPreprocessor(single)
         self.dropout_views = dropout_views
         if dropout_views:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+from mmdistill.models.network_maps import level_of
 from mmdistill.models.parts import (
     gives_pre_activation,
     prototypes_of,
@@ -39,6 +40,7 @@ class Endpoint:
         if name not in ('student', 'teacher'):
             self.who = f'the target {name!r}'
         self.reader = reader
+        self._width = input_size[-1]
         #: Config key of the model.
         self.setting = reader.name or f'model.{name}'
         self.dry, self.map_shapes = reader.dry_run(input_size, with_maps)
@@ -60,6 +62,10 @@ class Endpoint:
     def channels(self, numbers: Sequence[int]) -> tuple[int, ...]:
         """Channels of some maps."""
         return tuple(self.map_shapes[number][1] for number in numbers)
+
+    def map_level(self, number: int) -> int:
+        """Log2 of a map's stride."""
+        return level_of(self.map_shapes[number][-1], self._width)
 
     def width_key(self) -> str:
         """The config key that says how many scores the model gives."""

@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from mmdistill.models.distillers.endpoint import Endpoint
+from mmdistill.models.distillers.map_pairs import PAIRED, pair_maps
 from mmdistill.models.losses.distill_loss import DistillLoss, Shapes
 from mmdistill.models.losses.lookup import loss_class
 from mmdistill.models.representation import Representation
@@ -112,7 +113,7 @@ def build_loss(
             f'{targets[chosen].width_key()} alike, or use a loss of another '
             'level'
         )
-    loss = build_from(cls, cfg, cls.infer(*shapes))
+    loss = build_from(who, cls, cfg, cls.infer(*shapes))
     check_required(who, loss, BATCH_FIELDS)
     for further in loss.further_targets.values():
         _require_target(who, cls, further, targets)
@@ -202,6 +203,8 @@ def _paired_maps(
             f'{sorted(choice)}'
         )
     chosen = {end.name: end.choose_maps(choice, who) for end in pair}
+    if choice in PAIRED:
+        chosen = pair_maps(pair, chosen)
     if cls.pre_activation:
         for end in pair:
             end.require_pre_activation(f'{who} ({cls.__name__})')
@@ -218,6 +221,7 @@ def _paired_maps(
 
 
 def build_from(
+    who: str,
     cls: type[DistillLoss],
     cfg: dict | nn.Module,
     inferred: Mapping[str, Any],
@@ -227,7 +231,13 @@ def build_from(
         return cfg
     known = inspect.signature(cls).parameters
     given = {k: v for k, v in cfg.items() if k not in _CHOICES or k in known}
-    loss = MODELS.build({**inferred, **given, 'type': cls})
+    try:
+        loss = MODELS.build({**inferred, **given, 'type': cls})
+    except (TypeError, ValueError) as error:
+        # Of settings that its constructor refuses; a memory in it knows no
+        # key of its own.
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        raise kind(f'model.{who} ({cls.__name__}): {error}') from error
     for key in _CHOICES:
         if key in cfg:
             setattr(loss, key, cfg[key])

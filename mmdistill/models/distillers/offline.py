@@ -13,9 +13,14 @@ from mmdistill.models.distillers.base_distiller import (
 )
 from mmdistill.models.distillers.comparing import ComparingDistiller
 from mmdistill.models.distillers.first_edition import own_memories
+from mmdistill.models.distillers.named_teacher import (
+    complete_entry,
+    image_size,
+)
 from mmdistill.models.distillers.target import Role, Target, teacher_entries
 from mmdistill.models.losses.distill_loss import DistillLoss, Phase
 from mmdistill.models.parts import prototypes_of
+from mmdistill.models.zoo import ModelInfo
 from mmdistill.registry import MODELS
 
 
@@ -32,14 +37,17 @@ class OfflineDistiller(ComparingDistiller):
     Teachers are not submodules, see `BaseDistiller`.
 
     Args:
-        student: MMPretrain classifier or `SelfSupervisedEncoder`, as a config.
-        teacher: the same; the short form of ``teachers`` for one teacher.
+        student: MMPretrain classifier or `SelfSupervisedEncoder`, as a config
+            or by name, see `resolve_model`.
+        teacher: the same; the short form of ``teachers`` for one teacher. By
+            name it brings its published weights and the size, mean and
+            deviation of its images.
         losses: name to loss config; widths are filled in.
         teacher_ckpt: the teacher's weights. Needed for training only: a file
             that is not there is an error when training starts.
         teachers: name to ``dict(model=..., ckpt=..., preprocessor=...,
-            input_size=...)``, of which ``model`` alone must be there. A loss
-            says which it takes: ``target='name'``.
+            input_size=..., classes=...)``, of which ``model`` alone must be
+            there. A loss says which it takes: ``target='name'``.
         slow_student: have a momentum copy of the student as a further target,
             which a `MomentumUpdateHook` moves and losses name
             'slow_student'. It sees all views; its batch norms take the
@@ -57,8 +65,10 @@ class OfflineDistiller(ComparingDistiller):
             renews at every step (ProtoCPC, Table 9).
         dropout_views: see `ComparingDistiller`.
         input_size: (C, H, W) of the images, for the dry run that finds out
-            widths.
+            widths; by default those of a student by name, else (3, 32, 32).
         teacher_input_size: the same of the teacher's, if it differs.
+        teacher_classes: numbers of the teacher's classes that are the
+            student's, in the student's order; all when None.
         memories, memory_encoder: of the first edition; see UPGRADING.md.
         init_cfg: MMEngine's initialization config.
     Raises:
@@ -73,8 +83,8 @@ class OfflineDistiller(ComparingDistiller):
 
     def __init__(
         self,
-        student: dict | nn.Module,
-        teacher: dict | nn.Module | None = None,
+        student: str | dict | nn.Module,
+        teacher: str | dict | nn.Module | None = None,
         losses: dict[str, dict] | None = None,
         teacher_ckpt: str | None = None,
         teachers: Mapping[str, dict] | None = None,
@@ -84,8 +94,9 @@ class OfflineDistiller(ComparingDistiller):
         teacher_preprocessor: dict | nn.Module | None = None,
         teacher_prototypes: str = 'old',
         dropout_views: bool = False,
-        input_size: Sequence[int] = (3, 32, 32),
+        input_size: Sequence[int] | None = None,
         teacher_input_size: Sequence[int] | None = None,
+        teacher_classes: Sequence[int] | None = None,
         memories: dict[str, dict] | None = None,
         memory_encoder: str | None = None,
         init_cfg: dict | None = None,
@@ -104,15 +115,20 @@ class OfflineDistiller(ComparingDistiller):
             ckpt=teacher_ckpt,
             preprocessor=teacher_preprocessor,
             input_size=teacher_input_size,
+            classes=teacher_classes,
         )
+        entries = {k: complete_entry(entry) for k, entry in entries.items()}
+        input_size = image_size(input_size, student)
         super().__init__(
             student,
             data_preprocessor,
             task_weight,
             {
-                name: build_preprocessor(entry['preprocessor'])
+                name: wanted
+                if isinstance(wanted, ModelInfo)
+                else build_preprocessor(wanted)
                 for name, entry in entries.items()
-                if entry.get('preprocessor') is not None
+                if (wanted := entry.get('preprocessor')) is not None
             },
             dropout_views,
             init_cfg,
@@ -153,6 +169,7 @@ class OfflineDistiller(ComparingDistiller):
                 setting=entry['setting'],
                 setting_ckpt=entry['setting_ckpt'],
                 setting_preprocessor=entry['setting_preprocessor'],
+                chosen=entry.get('classes'),
             )
         )
         if prototypes == 'new':

@@ -173,6 +173,6 @@ def build_peer_loss(
     who = f'losses.{name}'
     cls = loss_class(name, cfg)
     checked_level(who, cls, cfg, ('feature', 'logits'))
-    loss = build_from(cls, cfg, cls.infer_from_peers(peers))
+    loss = build_from(who, cls, cfg, cls.infer_from_peers(peers))
     check_required(who, loss, BATCH_FIELDS + PEER_FIELDS)
     return loss

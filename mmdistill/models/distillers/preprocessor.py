@@ -6,6 +6,8 @@ from typing import Any
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor, nn
 
+from mmdistill.models.distillers.adapted_images import AdaptedImages
+
 #: Attributes of preprocessors that draw at random, unless they are empty.
 _DRAWING = 'batch_augments', 'crop_padding', 'flip_prob', 'crop_groups'
 
@@ -13,16 +15,17 @@ _DRAWING = 'batch_augments', 'crop_padding', 'flip_prob', 'crop_groups'
 class TargetsPreprocessor(BaseDataPreprocessor):
     """Prepares one batch several times: as each model wants it.
 
-    Targets see the student's images, prepared anew, or images of their own
-    that the pipeline gives as ``<name>_inputs`` (`TeacherView`).
+    Targets see the student's images, prepared anew or adapted, or images of
+    their own that the pipeline gives as ``<name>_inputs`` (`TeacherView`).
 
     Args:
         student: preprocessor of the student; it also prepares the samples.
-        targets: preprocessors of the targets' copies, by the targets' names.
+        targets: preprocessors of the targets' copies, by the targets' names;
+            or `AdaptedImages`, which take what is ready for the student.
     Raises:
-        ValueError: if the student's mixes images of a batch, which the
-            targets' copies could not follow; or if a batch has images for a
-            target that is not there.
+        ValueError: if the student's mixes images of a batch, which a
+            preprocessor of a copy could not follow; or if a batch has images
+            for a target that is not there.
     """
 
     def __init__(
@@ -30,8 +33,9 @@ class TargetsPreprocessor(BaseDataPreprocessor):
     ) -> None:
         super().__init__()
         draws = [name for name in _DRAWING if getattr(student, name, None)]
-        if draws:
-            first = next(iter(targets))
+        self.targets = nn.ModuleDict(targets)
+        if draws and self._anew():
+            first = self._anew()[0]
             setting = (
                 'model.teacher_preprocessor'
                 if first == 'teacher'
@@ -43,11 +47,10 @@ class TargetsPreprocessor(BaseDataPreprocessor):
                 f'{setting}, or augment in train_pipeline'
             )
         self.student = student
-        self.targets = nn.ModuleDict(targets)
 
     def forward(self, data: dict, training: bool = False) -> dict:
         given = [key for key in data if key.endswith('_inputs')]
-        taken = [f'{name}_inputs' for name in self.targets]
+        taken = [f'{name}_inputs' for name in self._anew()]
         if not {*given} <= {*taken}:
             raise ValueError(
                 f'the pipeline gives {given}, but teachers with images and a '
@@ -58,14 +61,37 @@ class TargetsPreprocessor(BaseDataPreprocessor):
         prepared = self.student(data, training)
         if training:
             for name in self.targets:
-                images = self.images_of(name, data, training)
+                images = self.images_of(name, data, prepared, training)
                 prepared[f'{name}_inputs'] = images
         return prepared
 
-    def images_of(self, name: str, data: dict, training: bool) -> Tensor:
-        """A target's images: its own of the pipeline, or the student's."""
+    def images_of(
+        self, name: str, data: dict, prepared: dict, training: bool
+    ) -> Tensor | list[Tensor]:
+        """A target's images: its own of the pipeline, or the student's.
+
+        Args:
+            name: of the target.
+            data: a batch of the dataloader.
+            prepared: the same, ready for the student.
+            training: whether it is trained on.
+        """
+        module = self.targets[name]
+        if isinstance(module, AdaptedImages):
+            views = prepared['inputs']
+            if isinstance(views, Tensor):
+                return module(views)
+            return [module(view) for view in views]
         images = data.get(f'{name}_inputs', data['inputs'])
-        return self.targets[name](dict(inputs=images), training)['inputs']
+        return module(dict(inputs=images), training)['inputs']
+
+    def _anew(self) -> list[str]:
+        """The targets whose images are prepared from the pipeline's."""
+        return [
+            name
+            for name, module in self.targets.items()
+            if not isinstance(module, AdaptedImages)
+        ]
 
 
 def target_images(
@@ -83,7 +109,7 @@ def target_images(
     """
     for module in preprocessor.modules():
         if isinstance(module, TargetsPreprocessor) and name in module.targets:
-            return module.images_of(name, data, False)
+            return module.images_of(name, data, prepared, False)
     return prepared['inputs']
 
 

@@ -17,6 +17,7 @@ from mmdistill.models.distillers.teacher_file import (
     is_missing_file,
     load_teacher,
 )
+from mmdistill.models.parts import has_file
 from mmdistill.models.representation import RepresentationReader
 
 
@@ -47,6 +48,8 @@ class Target:
         all_views: it sees all views, not only the global ones.
         classes: names of the classes in its file; None if the file does not
             tell, or was not read yet.
+        chosen: numbers of those of its classes that are compared, in the order
+            of the student's; all when None.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Target:
     setting_preprocessor: str = ''
     all_views: bool = False
     classes: tuple[str, ...] | None = None
+    chosen: Sequence[int] | None = None
     is_ready: bool = True
     reader: RepresentationReader | None = None
 
@@ -66,10 +70,13 @@ class Target:
         self.setting = self.setting or f'model.{self.name}'
         if self.reader is None:
             self.reader = RepresentationReader(self.model, self.setting)
+        self.reader.classes = self.chosen
         if self.role == Role.FROZEN:
             _freeze(self.model)
             self.is_ready = False
-            if not is_missing_file(self.ckpt):
+            # What may have to be fetched waits until training starts.
+            waits = self.ckpt is None and has_file(self.model)
+            if not (waits or is_missing_file(self.ckpt)):
                 self.prepare()
 
     @property
@@ -88,19 +95,20 @@ class Target:
             self.model, self.ckpt, self.setting, self.setting_ckpt
         )
         self.classes = classes_of(meta)
+        if self.classes is not None and self.chosen is not None:
+            self.classes = tuple(self.classes[k] for k in self.chosen)
         _freeze(self.model)
         self.is_ready = True
 
     def warn_if_random(self) -> None:
         """Log a warning about a frozen target that nothing gave weights."""
-        if (
-            self.is_frozen
-            and self.ckpt is None
-            and getattr(self.model, 'init_cfg', None) is None
-        ):
+        if self.is_frozen and self.ckpt is None and not has_file(self.model):
+            who = 'the teacher'
+            if self.name != 'teacher':
+                who = f'the target {self.name!r}'
             print_log(
                 f'{self.setting_ckpt} is not set and {self.setting} has no '
-                f'init_cfg: the {self.name} is a random network',
+                f'init_cfg: {who} is a random network',
                 logger='current',
                 level=logging.WARNING,
             )
@@ -172,7 +180,8 @@ def teacher_entries(
 
     Args:
         teachers: name to ``dict(model=..., ckpt=..., preprocessor=...,
-            input_size=...)``, of which ``model`` alone must be there.
+            input_size=..., classes=...)``, of which ``model`` alone must be
+            there.
         short: the same of the one that is called 'teacher', if its ``model``
             is given.
     Returns:
@@ -180,7 +189,7 @@ def teacher_entries(
     Raises:
         ValueError: for an entry that is none, or two of one name.
     """
-    known = {'model', 'ckpt', 'preprocessor', 'input_size'}
+    known = {'model', 'ckpt', 'preprocessor', 'input_size', 'classes'}
     entries = {}
     if short['model'] is not None:
         entries['teacher'] = dict(
@@ -205,7 +214,8 @@ def teacher_entries(
         if not isinstance(entry, dict) or 'model' not in entry or unknown:
             raise ValueError(
                 f'{where} is dict(model=..., ckpt=..., preprocessor=..., '
-                'input_size=...), of which model must be there; got '
+                'input_size=..., classes=...), of which model must be there; '
+                'got '
                 + (f'{unknown} besides' if unknown else repr(entry)[:80])
             )
         entries[name] = dict(

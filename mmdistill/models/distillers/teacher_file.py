@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 
 import torch
-from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
 from mmdistill.checkpoints import (
     load_checkpoint,
     load_strictly,
-    loading_policy,
     state_dict_of,
 )
-from mmdistill.models.parts import is_encoder, prototypes_of
+from mmdistill.models.foreign_files import in_own_names
+from mmdistill.models.parts import (
+    is_encoder,
+    prototypes_of,
+    quiet_weights,
+)
 from mmdistill.models.pretrained import weights_of
 from mmdistill.models.representation import classes_key
+from mmdistill.models.zoo import NetworkClassifier
 
 
 def is_missing_file(ckpt: str | None) -> bool:
@@ -39,12 +42,13 @@ def load_teacher(
     """Give a frozen target its weights, all of them or none.
 
     Takes a checkpoint of the teacher itself, one of a distiller whose student
-    has become the teacher, a ResNet's in torchvision's layout, or a bare
-    backbone's where that is the whole network: MMPretrain's InceptionV3 has
-    torchvision's names. Prototypes in the file are left out for an encoder
-    that was built without any, and so is what a backbone is built without
-    (InceptionV3's ``AuxLogits``). Without a file the teacher's ``init_cfg``
-    decides.
+    has become the teacher, one in the layout of the library that a network
+    by name comes from, torchvision's or timm's of the same architecture, or
+    a bare backbone's where that is the whole network: MMPretrain's
+    InceptionV3 has torchvision's names. Prototypes in the file are left out
+    for an encoder that was built without any, and so is what a backbone is
+    built without (InceptionV3's ``AuxLogits``). Without a file the teacher's
+    ``init_cfg`` decides.
 
     Args:
         teacher: the network.
@@ -58,12 +62,8 @@ def load_teacher(
             another architecture or number of classes; it lists the keys.
     """
     if ckpt is None:
-        logger = MMLogger.get_current_instance()
-        level = logger.level
-        logger.setLevel(logging.WARNING)  # it lists every tensor
-        with loading_policy():
+        with quiet_weights():
             teacher.init_weights()
-        logger.setLevel(level)
         return None
     if is_missing_file(ckpt):
         raise FileNotFoundError(
@@ -73,7 +73,13 @@ def load_teacher(
     checkpoint = load_checkpoint(ckpt)
     state = state_dict_of(checkpoint, ckpt)
     state = weights_of(state, 'student')
-    state = _of_a_classifier(state, teacher)
+    if isinstance(teacher, NetworkClassifier):
+        state = teacher.from_library(state)
+    else:
+        given = state
+        state = _of_a_classifier(given, teacher)
+        if teacher.state_dict().keys().isdisjoint(state):
+            state = in_own_names(teacher, given, ckpt) or state
     if is_encoder(teacher) and prototypes_of(teacher) is None:
         # An encoder that was built to do without those of the file.
         state = {k: v for k, v in state.items() if not _is_prototype(k)}

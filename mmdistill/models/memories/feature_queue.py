@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from mmdistill.ops import concat_all_gather
 from mmdistill.registry import MODELS
 
+DTYPES = ('float32', 'bfloat16', 'float16', 'float64', 'int64')
+
 
 @MODELS.register_module()
 class FeatureQueue(nn.Module):
@@ -20,14 +22,14 @@ class FeatureQueue(nn.Module):
         size: capacity in rows; the oldest rows are overwritten.
         dim: width of a row; a loss fills it in where its config leaves
             it out.
-        dtype: storage dtype: 'float32', 'bfloat16', 'float16', or 'int64' for
-            labels and indices.
+        dtype: storage dtype: 'float32', 'bfloat16', 'float16', 'float64', or
+            'int64' for labels and indices.
     Shape:
         ``enqueue`` takes (N, dim) for any N; ``features`` is (len(queue),
         dim) and shares memory with the storage.
     Raises:
-        ValueError: if size is not positive, dim is unknown, or rows have a
-            different width.
+        ValueError: if size is not positive, dim is unknown, rows have a
+            different width, or for another dtype.
     Config:
         losses=dict(nce=dict(type='InfoNCELoss', queue_size=2048))
     """
@@ -45,6 +47,11 @@ class FeatureQueue(nn.Module):
             raise ValueError(
                 'FeatureQueue needs dim, the width of a row; a '
                 'distiller infers it, elsewhere give dim=...'
+            )
+        if dtype not in DTYPES:
+            raise ValueError(
+                f'a queue keeps its rows as one of {DTYPES}, got {dtype!r}; '
+                'change queue_dtype (of CRDLoss: bank_dtype) of the loss'
             )
         self.size = size
         # QueueHook switches queues off until an epoch: a disabled queue has
@@ -82,6 +89,12 @@ class FeatureQueue(nn.Module):
             raise ValueError(
                 f'this FeatureQueue keeps rows of width '
                 f'{self.storage.shape[1]}, got {tuple(x.shape)}; change dim'
+            )
+        if x.is_floating_point() and not self.storage.is_floating_point():
+            raise ValueError(
+                f'this FeatureQueue keeps whole numbers ({self.storage.dtype})'
+                ', which vectors become zeros as; change queue_dtype (of '
+                "CRDLoss: bank_dtype) of the loss to 'float32'"
             )
         if not self.enabled:
             return

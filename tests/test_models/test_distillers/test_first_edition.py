@@ -260,9 +260,9 @@ def test_a_run_resumes(name, tmp_path):
     rename_keys(model, state, '')
     assert state.keys() == learned.keys()
     for key, value in learned.items():
-        # Bit-equal on the CPU that wrote the files.
+        # Bit-equal on the CPU that wrote the files; others round otherwise.
         torch.testing.assert_close(
-            value.detach().flatten(), state[key], rtol=1e-5, atol=1e-7
+            value.detach().flatten(), state[key], rtol=1e-4, atol=1e-5
         )
 
 

@@ -12,6 +12,8 @@ from mmdistill.models.distillers.loss_builder import LossInputs
 from mmdistill.models.losses import DistillLoss
 from mmdistill.registry import MODELS
 
+MAPS_OF_BOTH = dict(student='stages', teacher=[1, 2])
+
 
 @MODELS.register_module()
 class RecordingLoss(DistillLoss):
@@ -145,7 +147,7 @@ def test_widths_are_filled_in_and_can_be_given():
             r'\[5\].*gives \[0, 1, 2, 3\]',
         ),
         (
-            dict(losses=dict(at=dict(type='ATLoss')), teacher=VIT_TEACHER),
+            dict(losses=dict(at=dict(type='ATLoss', maps=MAPS_OF_BOTH))),
             ValueError,
             r'\[1, 2, 3\] of the student and \[1, 2\] of the teacher',
         ),

@@ -10,8 +10,6 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from mmdistill.export.students import ExportError
-
 _KINDS = (
     nn.Conv2d,
     nn.Linear,
@@ -22,6 +20,10 @@ _KINDS = (
 # Inputs of layers are compared by it; what is left of layers that agree is
 # rounding, about 1e-6.
 _SAME_INPUT = 1e-4
+
+
+class MatchingError(RuntimeError):
+    """Two networks that are not of one architecture; where they part."""
 
 
 @dataclass(frozen=True)
@@ -35,25 +37,25 @@ class _Layer:
 
 @torch.no_grad()
 def match_layers(
-    student: nn.Module, network: nn.Module, images: Tensor, what: str
+    source: nn.Module, network: nn.Module, images: Tensor, what: str
 ) -> dict[str, str]:
-    """Names of the network's tensors, and what the student calls them.
+    """Names of the network's tensors, and what the source calls them.
 
-    Layers of the network get the student's weights on the way, just before
+    Layers of the network get the source's weights on the way, just before
     they run, so that the next ones see what their counterparts saw.
 
     Args:
-        student: with the weights, in eval mode.
+        source: with the weights, in eval mode.
         network: of the same architecture; its weights are overwritten.
         images: (N, C, H, W) to run both on.
         what: what errors call the network.
     Raises:
-        ExportError: if a layer of the network has no counterpart; it names
+        MatchingError: if a layer of the network has no counterpart; it names
             the first.
     """
     layers: list[_Layer] = []
-    with _watching(student, lambda *layer: layers.append(_Layer(*layer))):
-        student(images)
+    with _watching(source, lambda *layer: layers.append(_Layer(*layer))):
+        source(images)
     names: dict[str, str] = {}
     matched: dict[str, _Layer] = {}
     taken: set[str] = set()
@@ -70,7 +72,9 @@ def match_layers(
             if _same(layer.given, given):
                 break
         else:
-            raise ExportError(_difference(what, name, module, alike, matched))
+            raise MatchingError(
+                _difference(what, name, module, alike, matched)
+            )
         matched[name] = layer
         taken.add(layer.name)
         for key, source in _pairs(_own(module), _own(layer.module)).items():
@@ -81,18 +85,17 @@ def match_layers(
         try:
             network(images)
         except (AssertionError, RuntimeError, ValueError) as error:
-            if isinstance(error, ExportError):
+            if isinstance(error, MatchingError):
                 raise
-            raise ExportError(
+            raise MatchingError(
                 f'{what} does not take images of size '
-                f'{tuple(images.shape[1:])} ({error}); choose another --arch '
-                'or --input-size'
+                f'{tuple(images.shape[1:])} ({error})'
             ) from error
     missing = sorted(network.state_dict().keys() - names.keys())
     if missing:
-        raise ExportError(
+        raise MatchingError(
             f'{what} has tensors that it did not use on images of size '
-            f'{tuple(images.shape[1:])}: {missing[:8]}; choose another --arch'
+            f'{tuple(images.shape[1:])}: {missing[:8]}'
         )
     return names
 
@@ -165,7 +168,7 @@ def _pairs(to: dict[str, Tensor], given: dict[str, Tensor]) -> dict[str, str]:
             if given[other].shape == to[key].shape
         ]
         if len(fitting) != 1:
-            raise ExportError(
+            raise MatchingError(
                 f'of the tensors {sorted(given)} of a layer several may be '
                 f'{key!r} of shape {tuple(to[key].shape)}'
             )
@@ -188,14 +191,14 @@ def _difference(
             'none of its layers of this kind and shape is given the same; '
             'the paddings, epsilons or activations before it differ'
         )
-    text = f'{what} is no network like the student. {name or "It"}: {why}.'
+    text = f'{what} is another network. {name or "It"}: {why}'
     if matched:
         last, layer = list(matched.items())[-1]
         text += (
-            f' The last layer that agrees is {last}, in the student '
+            f'. The last layer that agrees is {last}, elsewhere '
             f'{layer.name.removeprefix("model.")}: {layer.module}'
         )
-    return f'{text.rstrip(".")}. Choose another --arch; nothing was written'
+    return text
 
 
 def _join(name: str, key: str) -> str:

@@ -9,6 +9,7 @@ from mmengine.utils import import_modules_from_strings
 
 from mmdistill import registry
 from mmdistill.checkpoints import CheckpointError, checkpoints_are_trusted
+from mmdistill.models.zoo.library import LIBRARY_NAMES
 
 _SCOPES = ('mmengine', 'mmpretrain', 'mmdistill')
 _ADVICE = (
@@ -53,7 +54,9 @@ def _types(value: object) -> Iterator[str]:
         kind = value.get('type')
         if kind is not None:
             scope, _, rest = str(kind).partition('.')
-            yield rest if scope in _SCOPES else str(kind)
+            # What a library builds by name runs no code but its own.
+            if str(kind).partition('/')[0] not in LIBRARY_NAMES:
+                yield rest if scope in _SCOPES else str(kind)
         for item in value.values():
             yield from _types(item)
     elif isinstance(value, (list, tuple)):

@@ -8,9 +8,9 @@ from mmengine.config import Config
 
 from mmdistill.checkpoints import CheckpointError, trust_checkpoints
 from mmdistill.checkpoints.config_text import config_from_text
-from mmdistill.export.config_safety import require_harmless
+from mmdistill.models.zoo.config_safety import require_harmless
 
-CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+CONFIGS = Path(__file__).resolve().parents[3] / 'configs'
 
 MODEL = dict(type='mmpretrain.ImageClassifier', backbone=dict(type='LeNet5'))
 
