@@ -21,10 +21,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / 'docs'
-#: What blocks may need, and whether it is here. The console command and the
-#: call of the same name are switched on in this line.
+#: What blocks may need, and whether it is here.
 HERE = {
-    'command': False,
+    'command': True,  # mmdistill distill, list, doctor; mmdistill.distill()
+    'answers': False,  # mmdistill predict, embed, report; mmdistill.load()
     'network': False,
     'data': False,
     'GPUs': False,
@@ -58,6 +58,12 @@ else:
 sys.argv[0] = {script!r}
 sys.path[0] = {folder!r}
 runpy.run_path({script!r}, run_name='__main__')
+"""
+
+#: Stands for ``mmdistill``: the same with one epoch of small images.
+_SHORT_COMMAND = """
+if [ "$1" = distill ]; then set -- "$@" --epochs 1 --size 32 --workers 0; fi
+exec {python} -m mmdistill "$@"
 """
 
 
@@ -131,7 +137,7 @@ def run_shell(code: str, folder: Path) -> str:
     command.mkdir(exist_ok=True)
     for name, line in (
         ('python', f'exec {sys.executable} "$@"'),
-        ('mmdistill', f'exec {sys.executable} -m mmdistill.cli "$@"'),
+        ('mmdistill', _SHORT_COMMAND.format(python=sys.executable)),
     ):
         (command / name).write_text(f'#!/bin/sh\n{line}\n')
         (command / name).chmod(0o755)

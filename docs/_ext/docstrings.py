@@ -30,6 +30,7 @@ def rewrite(
     lines: list[str],
 ) -> None:
     """Sections of our own as rubrics, code among them as code."""
+    lines[:] = joined(lines)
     result: list[str] = []
     is_text, indent = True, 0
     for number, line in enumerate(lines):
@@ -48,6 +49,17 @@ def rewrite(
             is_text, indent = True, 0
         result.append(escaped(line[indent:]) if is_text else line)
     lines[:] = result
+
+
+def joined(lines: list[str]) -> list[str]:
+    """Names of arguments that take more than a line are one line."""
+    result: list[str] = []
+    for line in lines:
+        if result and re.fullmatch(r'    [\w, ]+,', result[-1]):
+            result[-1] += f' {line.strip()}'
+        else:
+            result.append(line)
+    return result
 
 
 def section_of(lines: list[str]) -> list[str]:

@@ -75,6 +75,7 @@ GROUPS: dict[str, tuple[str, str, tuple[str, ...]]] = {
             'mmdistill.engine.hooks',
             'mmdistill.engine.loops',
             'mmdistill.engine.knn',
+            'mmdistill.engine.doctor',
         ),
     ),
     'evaluation': (
