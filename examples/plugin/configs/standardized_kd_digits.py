@@ -1,6 +1,5 @@
-# Outside of mmdistill's repository the base is found by the package's name:
-# 'mmdistill::quickstart/kd_digits.py'.
-_base_ = '../../../configs/quickstart/kd_digits.py'
+# mmdistill's own configs are found by the package's name, from any folder.
+_base_ = 'mmdistill::quickstart/kd_digits.py'
 model = dict(
     losses=dict(
         kd=dict(
