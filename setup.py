@@ -47,12 +47,20 @@ EXTRAS = {
         *EXPORT,
         *HF,
         *REPORT,
+        'lightning>=2.5,<3',
         'mypy>=2.4,<2.5',
         'pytest>=8,<10',
         'pytest-xdist>=3.6,<4',
         'ruff>=0.17,<0.18',
+        'setuptools>=70.1',  # a test installs a package without network
     ],
-    'docs': ['sphinx>=7', 'myst-parser>=3'],
+    # ipykernel runs the notebooks while the site is built.
+    'docs': [
+        'sphinx>=8,<10',
+        'myst-nb>=1.3,<2',
+        'furo>=2024.8',
+        'ipykernel>=6,<8',
+    ],
 }
 
 
