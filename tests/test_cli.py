@@ -66,10 +66,10 @@ def test_train_of_a_config_of_ours(tmp_path, capsys):
 @pytest.mark.parametrize(
     'base, message',
     [
-        ('mmdistill::quickstart/nothing.py', 'is no config of mmdistill'),
+        ('mmdistill::quickstart/nothing.py', 'which does not exist'),
         (
             'mmdistill::quickstart/kd_digit.py',
-            'did you mean mmdistill::quickstart/kd_digits.py',
+            "did you mean 'kd_digits.py'",
         ),
     ],
 )

@@ -13,8 +13,9 @@ TESTS = Path(__file__).parent
 OF_A_FOLDER = {'test_every_loss.py', 'test_families.py'}
 #: Packages by layer, from the top; what is not here is the lowest.
 LAYERS = (
-    {'cli', '__main__'},
-    {'api', '__init__'},
+    {'__main__', '__init__'},
+    {'cli'},
+    {'api'},
     {'losses'},  # for those who use nothing else
     {'engine'},
     {'export', 'report', 'predicting'},
