@@ -82,7 +82,6 @@ def merge_args(cfg, args):
     )
 
     require_file(args.checkpoint, 'the checkpoint')
-    require_sound(cfg, f'the config {args.config!r}', part='test')
     cfg.load_from = args.checkpoint
     cfg.resume = False
     tested = cfg.test_cfg or {}
@@ -92,6 +91,7 @@ def merge_args(cfg, args):
             f'but {args.config!r} tests predictions; leave it out, or set '
             "test_cfg=dict(type='KNNTestLoop', bank_dataloader=..., part=...)"
         )
+    require_sound(cfg, f'the config {args.config!r}', part='test')
     leave_out_teachers(cfg.model, keep=tested.get('part'))
 
     if args.amp:

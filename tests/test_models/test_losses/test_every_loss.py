@@ -77,7 +77,8 @@ def build(name: str, student_dim: int = DIM, **kwargs) -> DistillLoss:
         if isinstance(memory, FeatureQueue):
             size = memory.storage.shape
             rows = torch.randn(*size, generator=generator)
-            memory.enqueue(torch.nn.functional.normalize(rows))
+            rows = torch.nn.functional.normalize(rows)
+            memory.enqueue(rows.to(memory.storage.dtype))  # indices, in one
     return loss
 
 
