@@ -25,7 +25,7 @@ Sample = Callable[[int], dict]
 _READABLE = 100
 _SHOWN = 18  # images on which models disagree
 _EXPLAINED = 6  # images with Grad-CAM
-_MAPPED = 500  # images of t-SNE
+_MAPPED = 300  # images of t-SNE, whose time grows with their square
 
 
 def confusions(models: Models, seen: Seen, sample: Sample) -> Section:
@@ -118,9 +118,12 @@ def features(models: Models, seen: Seen, sample: Sample) -> Section:
         if answers.feature is None:
             section.about += f' The {name} has no feature.'
             continue
-        points = flat_map(answers.feature[:_MAPPED])
-        picture = scatter(points, labels, f'{name}', names)
-        section.pictures.append(picture)
+        try:
+            points = flat_map(answers.feature[:_MAPPED])
+        except ValueError as error:
+            section.about += f' There is none of the {name}: {error}.'
+            continue
+        section.pictures.append(scatter(points, labels, name, names))
     return section
 
 

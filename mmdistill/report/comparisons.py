@@ -69,18 +69,33 @@ def flat_map(feature: Tensor) -> np.ndarray:
     """Features on a plane by t-SNE, the same at every call.
 
     Shape:
-        feature: (N, D), of at least 4 images; returns (N, 2).
+        feature: (N, D), of some hundred images; returns (N, 2).
+    Raises:
+        ValueError: if there are fewer than 4 images, all have one feature, or
+            a feature is not finite.
     """
-    perplexity = min(30.0, (len(feature) - 1) / 3)
-    # As scikit-learn advises; t-SNE then spends no time on noise.
+    if len(feature) < 4:
+        raise ValueError(f't-SNE needs 4 images, there are {len(feature)}')
+    if not feature.isfinite().all():
+        raise ValueError('a feature is NaN or infinite')
     width = min(50, *feature.shape)
-    start = 'pca' if width > 1 else 'random'
-    tsne = TSNE(perplexity=perplexity, init=start, random_state=0)
     reduced = PCA(width, random_state=0).fit_transform(feature.numpy())
+    scale = reduced[:, 0].std()
+    if scale <= 1e-6 * float(feature.abs().max()):
+        raise ValueError('all images have the same feature')
+    tsne = TSNE(
+        perplexity=min(30.0, (len(feature) - 1) / 3),
+        # scikit-learn's faster method crashes the process, past any except,
+        # where many points coincide.
+        method='exact',
+        max_iter=500,
+        init='pca' if width > 1 else 'random',
+        random_state=0,
+    )
     # A thousand short steps: threads that meet after each wait for others'
     # work on a machine that is busy, ten times as long as one thread needs.
     with threadpool_limits(1):
-        return tsne.fit_transform(reduced)
+        return tsne.fit_transform(reduced / scale)
 
 
 def _entropy(p: Tensor) -> Tensor:

@@ -55,3 +55,22 @@ def test_groups_stay_together_and_calls_agree(shape):
     if len(feature) == 40:
         apart = np.linalg.norm(found[::2].mean(0) - found[1::2].mean(0))
         assert apart > found[::2].std() and apart > found[1::2].std()
+
+
+@pytest.mark.parametrize(
+    ('feature', 'why'),
+    [
+        (torch.ones(40, 8), 'all images have the same feature'),
+        (torch.ones(3, 8), 'needs 4 images, there are 3'),
+        (torch.full((9, 8), torch.nan), 'NaN'),
+    ],
+)
+def test_features_of_which_there_is_no_map(feature, why):
+    with pytest.raises(ValueError, match=why):
+        flat_map(feature)
+
+
+def test_many_equal_points_crash_nothing():
+    feature = torch.zeros(60, 8)
+    feature[:3] = torch.randn(3, 8)
+    assert np.isfinite(flat_map(feature)).all()
