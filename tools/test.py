@@ -6,7 +6,6 @@ teacher is what is tested (``--cfg-options test_cfg.part=teacher``, by k-NN).
 """
 
 import argparse
-import os.path as osp
 from copy import deepcopy
 
 from _arguments import shared_arguments
@@ -75,12 +74,12 @@ def check_out(args):
 
 def merge_args(cfg, args):
     """Lay the flags of testing over the config."""
-    from mmdistill.engine.cli import (
+    from mmdistill.engine.config_files import require_file
+    from mmdistill.engine.doctor import require_sound
+    from mmdistill.engine.run_config import (
         leave_out_teachers,
         set_dataloader_defaults,
     )
-    from mmdistill.engine.config_files import require_file
-    from mmdistill.engine.doctor import require_sound
 
     require_file(args.checkpoint, 'the checkpoint')
     require_sound(cfg, f'the config {args.config!r}', part='test')
@@ -154,8 +153,8 @@ def test(cfg, args):
     from mmengine.dist import is_main_process
     from mmengine.evaluator import DumpResults
 
-    from mmdistill.engine.cli import build_runner
     from mmdistill.engine.hooks.strict_load_hook import StrictLoadHook
+    from mmdistill.engine.run_config import build_runner
 
     runner = build_runner(cfg)
     runner.register_hook(StrictLoadHook())
@@ -170,16 +169,11 @@ def test(cfg, args):
 
 def run(args):
     check_out(args)
-    from mmengine.config import Config
-
-    from mmdistill.engine.cli import load_config
     from mmdistill.engine.launch import launched
+    from mmdistill.engine.run_config import load_config
 
     cfg = load_config(args)
     merge_args(cfg, args)
-    # MMEngine dumps the config under its name, where the training's lies.
-    name = osp.splitext(osp.basename(args.config))[0]
-    cfg = Config(cfg._cfg_dict, cfg.text, f'{name}_test.py')
     with launched(cfg):
         test(cfg, args)
 

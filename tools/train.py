@@ -45,9 +45,9 @@ def merge_args(cfg, args):
     """Lay the flags of training over the config, and check them."""
     from mmengine.device import get_device
 
-    from mmdistill.engine.cli import set_dataloader_defaults
     from mmdistill.engine.config_files import require_file
     from mmdistill.engine.doctor import require_sound
+    from mmdistill.engine.run_config import set_dataloader_defaults
 
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
@@ -92,10 +92,10 @@ def go_on_from(cfg, checkpoint):
 
 
 def run(args):
-    from mmdistill.engine.cli import build_runner, load_config
     from mmdistill.engine.launch import launched
     from mmdistill.engine.lock import sole_run
     from mmdistill.engine.resume import latest_checkpoint
+    from mmdistill.engine.run_config import build_runner, load_config
 
     cfg = load_config(args)
     merge_args(cfg, args)

@@ -10,7 +10,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmdistill.config import config_path, our_configs
+from mmdistill.config import PREFIX, config_path, our_configs, shipped
 from mmdistill.engine.doctor.finding import did_you_mean
 from mmdistill.utils import register_all_modules
 
@@ -35,10 +35,10 @@ def read_config(path: str | Path, **options: Any) -> Config:
         found = _missing_base(Path(path))
         if found is None:
             raise
-        config, base = found
+        config, name, base = found
         raise FileNotFoundError(
-            f'_base_ of the config {str(config)!r} names {base!r}, which '
-            f'does not exist{_near(config.parent / base)}'
+            f'_base_ of the config {str(config)!r} names {name!r}, which '
+            f'does not exist{_near(base)}'
         ) from error
 
 
@@ -74,14 +74,21 @@ def require_file(path: str, what: str) -> None:
         )
 
 
-def _missing_base(config: Path) -> tuple[Path, str] | None:
-    """The first config in a chain whose base is not there, and the base."""
+def _missing_base(config: Path) -> tuple[Path, str, Path] | None:
+    """The first config in a chain whose base is not there.
+
+    Returns:
+        the config, what it calls the base, and where that should be.
+    """
     for name in _bases(config):
-        if '::' in name:  # of an installed package
+        if name.startswith(PREFIX):
+            base = shipped('configs') / name.removeprefix(PREFIX)
+        elif '::' in name:  # of another package
             continue
-        base = config.parent / name
+        else:
+            base = config.parent / name
         if not base.is_file():
-            return config, name
+            return config, name, base
         found = _missing_base(base)
         if found is not None:
             return found

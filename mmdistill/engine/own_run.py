@@ -174,7 +174,8 @@ def _check_fit(method: Method, images: Images, teacher: str | None) -> None:
         raise MethodError(
             f'the method {method.name!r} takes no labels, which the images '
             f'in {images.root} have. Choose one of: '
-            f'{", ".join(_with_labels())}; or give the images in one folder'
+            f'{", ".join([TASK, *_with_labels()])}; or give the images in one '
+            'folder'
         )
     if images.classes and not images.val:
         raise MethodError(
@@ -183,9 +184,13 @@ def _check_fit(method: Method, images: Images, teacher: str | None) -> None:
         )
 
 
-def _with_labels() -> list[str]:
+def _with_labels(scores: bool = True) -> list[str]:
+    """Methods that learn from labels and a teacher."""
+    without = list_methods(labels=False)
     return [
-        n for n in list_methods() if load_method(n).needs_labels or n == TASK
+        name
+        for name in list_methods(scores=scores)
+        if name not in (TASK, *without)
     ]
 
 
@@ -225,7 +230,7 @@ def _classes(
         f'  mmdistill distill DATA --student {teacher} --pretrained '
         f'--method {TASK} --out TEACHER\n'
         'and give TEACHER/student.pth as the teacher; or choose a method that '
-        f'compares no scores: {", ".join(list_methods(scores=False)[1:])}'
+        f'compares no scores: {", ".join(_with_labels(scores=False))}'
     )
 
 

@@ -185,3 +185,27 @@ def test_last_batch_of_one_is_refused_before_training(tmp_path):
         DistillRunner.from_cfg(cfg).train()
     cfg.train_dataloader.drop_last = True
     stop_at_first_step(DistillRunner.from_cfg(cfg))
+
+
+@pytest.mark.parametrize('where', ['train_dataloader', 'val_dataloader'])
+def test_a_label_without_a_score_is_refused(tmp_path, where):
+    few = [i for i in range(60) if digits_labels()[i] < 7]
+    cfg = digits_config(tmp_path)
+    for part in (cfg.model.student, cfg.model.teacher):
+        part.head.num_classes = 7
+    for loader in ('train_dataloader', 'val_dataloader'):
+        cfg[loader].dataset.split = 'train'
+        cfg[loader].dataset.indices = list(
+            range(60) if loader == where else few
+        )
+    with pytest.raises(
+        ValueError, match=f'num_classes=7 .*{where}.*label 9.*num_classes=10'
+    ):
+        DistillRunner.from_cfg(cfg).train()
+    if where == 'val_dataloader':  # nothing learns the labels
+        cfg.model.task_weight = 0.0
+        stop_at_first_step(DistillRunner.from_cfg(cfg))
+
+
+def digits_labels():
+    return DATASETS.build(dict(type='Digits')).get_gt_labels()

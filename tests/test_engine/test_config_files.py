@@ -31,5 +31,12 @@ def test_the_config_that_names_a_missing_base(tmp_path):
     middle.write_text("_base_ = 'base/runtime.py'\n")
     with pytest.raises(FileNotFoundError, match=r"no folder '.*base'"):
         read_config(leaf)
+    middle.write_text("_base_ = 'mmdistill::kd/kd_resnet34_in1k.py'\n")
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"middle.py' names 'mmdistill::kd/kd_resnet34_in1k.py'.*"
+        r"did you mean 'kd_resnet34_resnet18_in1k.py'",
+    ):
+        read_config(leaf)
     middle.write_text("_base_ = 'bases/runtime.py'\n")
     assert read_config(leaf).a == 1

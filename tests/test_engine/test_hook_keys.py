@@ -4,7 +4,7 @@ import pytest
 from helpers import digits_config
 from mmengine.hooks import EMAHook
 
-from mmdistill.engine.hook_keys import by_key
+from mmdistill.engine.hook_keys import by_key, type_of_key, wrong_keys
 from mmdistill.engine.hooks import FiniteLossHook
 from mmdistill.engine.runner import DistillRunner
 
@@ -101,3 +101,26 @@ def test_a_second_hook_of_a_type_stays_the_users():
     hooks, of_user = by_key(None, [first, often, second, seldom])
     assert hooks['collapse_monitor'] == often
     assert of_user == [first, second, seldom]
+
+
+def test_wrong_keys_are_all_told():
+    given = dict(
+        loger=dict(interval=1),
+        chekpoint=None,
+        finite_los=dict(type='FiniteLossHook'),
+        slow_student=dict(momentum=0.9),
+        mine=dict(type='EMAHook'),
+        timer=None,
+    )
+    found = wrong_keys(given, None, dict(slow_student=COPY))
+    # a method's hook is there only once the config takes it in
+    assert {*found} == {'loger', 'chekpoint', 'finite_los', 'slow_student'}
+    for key in given:
+        if key in found:
+            with pytest.raises(KeyError, match=f'default_hooks.{key}'):
+                by_key({key: given[key]}, None)
+        else:
+            by_key({key: given[key]}, None)
+    assert not wrong_keys(None, None)
+    assert type_of_key('logger') == 'LoggerHook'
+    assert type_of_key('mine') is None

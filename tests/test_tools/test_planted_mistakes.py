@@ -295,7 +295,6 @@ def test_a_mistake(last_line, place, base, name):
 
 
 def test_a_model_that_no_library_has(last_line, place):
-    pytest.importorskip('mmdistill.models.zoo')
     config = plant(
         place, 'digits', "model = dict(student=dict(type='timm/resnet19'))"
     )

@@ -12,7 +12,6 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmdistill.checkpoints import classes_of, load_checkpoint
-from mmdistill.engine.cli import set_dataloader_defaults
 from mmdistill.engine.command import message_of
 from mmdistill.engine.dataloaders import build_dataloader
 from mmdistill.engine.doctor.dry_step import (
@@ -23,6 +22,10 @@ from mmdistill.engine.doctor.dry_step import (
 from mmdistill.engine.doctor.finding import Finding
 from mmdistill.engine.doctor.step_counts import StepCounts, uneven_steps
 from mmdistill.engine.hooks.class_names_hook import class_names, difference
+from mmdistill.engine.run_config import (
+    leave_out_teachers,
+    set_dataloader_defaults,
+)
 from mmdistill.engine.utils import frozen_targets, student_of
 from mmdistill.utils.text import shown
 
@@ -64,6 +67,8 @@ def examine(
     init_default_scope(cfg.get('default_scope') or 'mmdistill')
     cfg = copy.deepcopy(cfg)
     set_dataloader_defaults(cfg)
+    if any(finding.key.startswith('model.teacher') for finding in known):
+        leave_out_teachers(cfg.model)  # what is missing is said already
     found = Examination()
     data = counts = None
     for name in ('train', 'val'):

@@ -81,6 +81,13 @@ class Part:
         return self.cfg.get('type', self.default)
 
 
+def names_a_model(kind: Any) -> bool:
+    """Whether a type is LIBRARY/NAME or a checkpoint, not a class."""
+    return isinstance(kind, str) and (
+        '/' in kind or kind.endswith(('.pth', '.pt'))
+    )
+
+
 def registered(registry: Registry, kind: Any) -> Any:
     """What a type stands for; None if there is no such thing."""
     if not isinstance(kind, str):
@@ -195,6 +202,8 @@ def _preprocessor(key: str, value: Any, owner: Any) -> Iterator[Part]:
 def _preprocessor_of(owner: Any) -> str | None:
     """Which one a model builds by itself; None if that is not known."""
     kind = owner.get('type') if isinstance(owner, Mapping) else None
+    if names_a_model(kind):
+        return 'ClsDataPreprocessor'
     cls = registered(ours.MODELS, kind)
     if not inspect.isclass(cls):
         return None

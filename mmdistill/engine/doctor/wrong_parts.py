@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from mmengine.registry import Registry
@@ -21,11 +21,13 @@ from mmdistill.engine.doctor.finding import (
 from mmdistill.engine.doctor.typed_parts import (
     LOSS_CHOICES,
     Part,
+    names_a_model,
     parts,
     registered,
 )
 from mmdistill.engine.hook_keys import wrong_keys as wrong_hook_keys
 from mmdistill.engine.settings import wrong_keys
+from mmdistill.models.zoo.names import OWN_OPTIONS, find_library
 
 #: Settings that are no parts: their key, and what they take.
 _SETTINGS = {
@@ -73,8 +75,8 @@ def _wrong_part(part: Part) -> Iterator[Finding]:
             + near.replace('did you mean', 'is it meant by'),
         )
         return
-    if part.registry is ours.MODELS and _names_a_model(kind):
-        # Its options are the library's, which checks them.
+    if part.registry is ours.MODELS and names_a_model(kind):
+        yield from _unlike_options(part, OWN_OPTIONS)
         return
     cls = registered(part.registry, kind)
     if cls is None:
@@ -113,6 +115,16 @@ def _unknown_arguments(part: Part, cls: Any) -> Iterator[Finding]:
         yield Finding(
             f'{part.key}.{key}', f'{name} takes no {key!r}{near or listed}'
         )
+
+
+def _unlike_options(part: Part, known: Iterable[str]) -> Iterator[Finding]:
+    """Options that are nearly ours; others are the library's to check."""
+    for key in part.cfg:
+        near = did_you_mean(key, known, _SAME)
+        if near and key not in known:
+            yield Finding(
+                f'{part.key}.{key}', f'{part.kind!r} takes no {key!r}{near}'
+            )
 
 
 def _names(registry: Registry, losses: bool = False) -> set[str]:
@@ -164,7 +176,7 @@ def _wrong_model_names(value: Any, key: str) -> Iterator[Finding]:
         yield from _wrong_model_name(value, key)
     elif isinstance(value, Mapping):
         kind = value.get('type')
-        if _names_a_model(kind):
+        if names_a_model(kind):
             yield from _wrong_model_name(kind, f'{key}.type')
         for name in ('student', 'teacher'):
             yield from _wrong_model_names(value.get(name), f'{key}.{name}')
@@ -174,20 +186,9 @@ def _wrong_model_names(value: Any, key: str) -> Iterator[Finding]:
                 yield from _wrong_model_names(entry.get('model'), where)
 
 
-def _names_a_model(kind: Any) -> bool:
-    """Whether a type is LIBRARY/NAME or a checkpoint, not a class."""
-    return isinstance(kind, str) and (
-        '/' in kind or kind.endswith(('.pth', '.pt'))
-    )
-
-
 def _wrong_model_name(name: str, key: str) -> Iterator[Finding]:
     if name.endswith(('.pth', '.pt')):
         return  # a file, see `missing_files`
-    try:
-        from mmdistill.models.zoo.names import find_library
-    except ModuleNotFoundError:
-        return
     try:
         find_library(name)
     except (ValueError, ImportError) as error:

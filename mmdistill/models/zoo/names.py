@@ -37,7 +37,7 @@ LIBRARIES: dict[str, Library] = {
     for kind in (Timm, Torchvision, MMPretrain, CIFAR, HuggingFace)
 }
 #: What `NetworkClassifier` takes; other options are the library's.
-_OWN = (
+OWN_OPTIONS = (
     'classifier',
     'data_preprocessor',
     'head',
@@ -151,7 +151,7 @@ def resolve_model(
         )
         made.setdefault('data_preprocessor', images)
         return _merged(made, cfg)
-    own = {key: cfg.pop(key) for key in _OWN if key in cfg}
+    own = {key: cfg.pop(key) for key in OWN_OPTIONS if key in cfg}
     resolved = dict(type='NetworkClassifier', network=kind, **own)
     resolved.setdefault('data_preprocessor', images)
     if cfg:

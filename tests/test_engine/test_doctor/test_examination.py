@@ -4,6 +4,7 @@ import pytest
 import torch
 from helpers import digits_config
 
+from mmdistill.engine.doctor import diagnose
 from mmdistill.engine.doctor.examination import examine
 from mmdistill.registry import MODELS
 
@@ -37,6 +38,15 @@ def test_says_what_cannot_be_built(cfg):
     keys = {finding.key: finding.text for finding in found.findings}
     assert 'no sample' in keys['train_dataloader']
     assert "Did you mean 'teacher'" in keys['model']
+
+
+def test_a_missing_teacher_is_said_once(cfg):
+    cfg.model.teacher_ckpt = 'nowhere.pth'
+    known = diagnose(cfg)
+    assert [finding.key for finding in known] == ['model.teacher_ckpt']
+    found = examine(cfg, known=known)
+    assert not found.findings
+    assert 'time: ' in found.lines[-1]
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,25 @@ def found(**cfg) -> list[str]:
             "you mean 'monitor'?",
         ),
         (
+            dict(model=dict(type='timm/resnet18', num_clases=3)),
+            "model.num_clases: 'timm/resnet18' takes no 'num_clases'; did you "
+            "mean 'num_classes'?",
+        ),
+        (
+            dict(model=dict(type='OfflineDistiller', student='timm/resnet19')),
+            "model.student: timm has no model 'resnet19'; did you mean 'timm/",
+        ),
+        (
+            dict(
+                model=dict(
+                    type='OfflineDistiller',
+                    student=NET,
+                    teachers=dict(big=dict(model=dict(type='tim/resnet18'))),
+                )
+            ),
+            "model.teachers.big.model.type: 'tim/resnet18' names no model",
+        ),
+        (
             dict(env_cfg=dict(mp_cfg=dict(mp_start='fork'))),
             "env_cfg.mp_cfg.mp_start: there is no setting 'mp_start'; did you "
             "mean 'mp_start_method'?",
@@ -64,6 +83,9 @@ def test_a_loss_is_compared_with_losses_alone():
         dict(optim_wrapper=dict(optimizer=dict(type='SGD', lr=1),
                                 constructor='X', paramwise_cfg=dict())),
         dict(model='student.pth'),
+        dict(model='cifar/resnet8'),
+        dict(model=dict(type='timm/resnet18', drop_rate=0.1),
+             data_preprocessor=dict(mean=[0])),
     ],
 )  # fmt: skip
 def test_lets_pass(cfg):

@@ -98,3 +98,13 @@ def test_processes_equal_one():
     for state in run_distributed(enqueue_share, 2):
         for name, value in expected.items():
             np.testing.assert_array_equal(state[name], value.numpy())
+
+
+def test_a_storage_that_cannot_hold_the_rows():
+    with pytest.raises(ValueError, match="'float32'.*got 'int8'.*queue_dtype"):
+        FeatureQueue(size=4, dim=2, dtype='int8')
+    numbers = FeatureQueue(size=4, dim=2, dtype='int64')
+    numbers.enqueue(rows(1, 3).long())
+    assert len(numbers) == 3
+    with pytest.raises(ValueError, match='vectors become zeros.*bank_dtype'):
+        numbers.enqueue(rows(1, 3) / 2)
