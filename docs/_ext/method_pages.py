@@ -9,6 +9,7 @@ nothing is written twice, and a new method has its page when it has its README.
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 import figures
@@ -51,7 +52,7 @@ def page(readme: Path) -> str:
     title, *paragraphs = text.split('\n\n')
     # The paper and what the method does; then come tables and commands.
     count = next(
-        (i for i, p in enumerate(paragraphs) if re.match(r'[|<#`:]', p)),
+        (i for i, p in enumerate(paragraphs) if re.match(r'[|<#:]|```', p)),
         len(paragraphs),
     )
     count = max(1, min(count, 2))
@@ -77,11 +78,28 @@ def methods_of(folder: Path) -> dict[str, list[str]]:
     return found
 
 
+@cache
+def config(path: Path) -> Config:
+    return Config.fromfile(path)
+
+
+def example(method: str, leaves: list[str], folder: Path) -> dict:
+    """The resolved model of a leaf that has the losses of its method."""
+    path = CONFIGS / '_base_' / 'methods' / f'{method}.py'
+    wanted = set(config(path).method.get('losses') or {})
+    models = [config(folder / f'{leaf}.py').model for leaf in leaves]
+    for model in models:
+        losses = model.get('losses') or {}
+        if {name for name, loss in losses.items() if loss} == wanted:
+            return model
+    return models[0]
+
+
 def losses_of(methods: dict[str, list[str]], folder: Path) -> list[str]:
     """Classes of the losses of some methods, each once."""
     found = []
-    for leaves in methods.values():
-        model = Config.fromfile(folder / f'{leaves[0]}.py').model
+    for method, leaves in methods.items():
+        model = example(method, leaves, folder)
         losses = (model.get('losses') or {}).values()
         found += [loss['type'] for loss in losses if loss]
         if model['type'] == 'OSS':
@@ -102,7 +120,7 @@ def figure_section(methods: dict[str, list[str]], folder: Path) -> list[str]:
     """A figure for each method; one for those that differ in numbers only."""
     drawn: dict[str, list[str]] = {}
     for method, leaves in methods.items():
-        model = Config.fromfile(folder / f'{leaves[0]}.py').model
+        model = example(method, leaves, folder)
         if 'losses' in model or model['type'] == 'OSS':
             drawn.setdefault(figures.figure(model), []).append(method)
     parts = ['## Who is compared with whom'] if drawn else []
