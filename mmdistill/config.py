@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
@@ -58,7 +59,7 @@ def config_path(name: str) -> str:
 
 
 @contextmanager
-def our_configs() -> Iterator[None]:
+def _our_configs() -> Iterator[None]:
     """Let MMEngine find configs of ours, while it reads one.
 
     Of the packages that a base may name, MMEngine has a table of its own.
@@ -75,3 +76,14 @@ def our_configs() -> Iterator[None]:
         yield
     finally:
         Config._get_cfg_path = staticmethod(find)
+
+
+def from_file(path: str | Path, **options: Any) -> Config:
+    """MMEngine's ``Config.fromfile``, for configs whose bases may be ours.
+
+    Args:
+        path: of the config, see `config_path`.
+        options: of MMEngine's.
+    """
+    with _our_configs():
+        return Config.fromfile(config_path(str(path)), **options)

@@ -10,7 +10,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmdistill.config import PREFIX, config_path, our_configs, shipped
+from mmdistill.config import PREFIX, config_path, from_file, shipped
 from mmdistill.engine.doctor.finding import did_you_mean
 from mmdistill.utils import register_all_modules
 
@@ -29,8 +29,7 @@ def read_config(path: str | Path, **options: Any) -> Config:
     path = config_path(str(path))
     require_file(path, 'the config')
     try:
-        with our_configs():
-            return Config.fromfile(path, **options)
+        return from_file(path, **options)
     except FileNotFoundError as error:
         found = _missing_base(Path(path))
         if found is None:
