@@ -2,6 +2,7 @@
 # make test         every test, the slow ones last
 # make test-slow    only the slow ones
 # make lint         ruff and mypy, as .ci/run has it
+# make docs         the site, docs/_build/html/index.html, without warnings
 # make clean        remove what builds and tests left (not .venv, not work_dirs)
 #
 # Each creates $(VENV) and installs into it if that was not done, or was done
@@ -16,7 +17,7 @@ WORKERS ?= 2
 BIN := $(VENV)/bin
 READY := $(VENV)/.mmdistill-installed
 
-.PHONY: help install quickstart test test-slow lint clean
+.PHONY: help install quickstart test test-slow lint docs clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -41,8 +42,14 @@ lint: $(READY)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+docs: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -q -b html \
+	    docs docs/_build/html
+	@echo "the site is docs/_build/html/index.html"
+
 clean:
 	@rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf docs/_build docs/methods docs/reference
 	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune \
 	    -exec rm -rf {} +
 
@@ -65,7 +72,7 @@ $(READY): setup.py pyproject.toml
 	@echo "installing mmdistill and what it needs into $(VENV): once, some" \
 	    "minutes; PyTorch with CUDA takes about 5 GB"
 	@"$(BIN)/python" -m pip install -q --disable-pip-version-check \
-	    $(PIP_ARGS) -e '.[tests]'
+	    $(PIP_ARGS) -e '.[tests,docs]'
 	@"$(BIN)/python" -c 'import cv2' 2>/dev/null || { \
 	    echo "opencv-python does not import here, as on a machine without" \
 	        "libGL: taking opencv-python-headless"; \

@@ -24,9 +24,10 @@ RUNTIME = [
     'scikit-learn>=1.5,<2',
     'pycocotools>=2.0.8,<3',
     'tensorboard>=2.17,<3',
-    'matplotlib>=3.8,<4',
+    'matplotlib>=3.8,<3.11',  # MMPretrain's browse_dataset.py needs < 3.11
     'rich>=13',
     'timm>=1.0.20,<2',
+    'jinja2>=3.1,<4',
 ]
 # What tools/export_student.py needs for ONNX.
 EXPORT = [
@@ -35,19 +36,31 @@ EXPORT = [
     'onnxruntime>=1.20,<2',
 ]
 HF = ['transformers>=4.50,<5']
+# Grad-CAM in the report of a run; without it the report says so.
+REPORT = ['captum>=0.8,<1']
 EXTRAS = {
     'export': EXPORT,
     # MMPretrain does not import beside transformers 5.
     'hf': HF,
+    'report': REPORT,
     'tests': [
         *EXPORT,
         *HF,
+        *REPORT,
+        'lightning>=2.5,<3',
         'mypy>=2.4,<2.5',
         'pytest>=8,<10',
         'pytest-xdist>=3.6,<4',
         'ruff>=0.17,<0.18',
+        'setuptools>=70.1',  # a test installs a package without network
     ],
-    'docs': ['sphinx>=7', 'myst-parser>=3'],
+    # ipykernel runs the notebooks while the site is built.
+    'docs': [
+        'sphinx>=8,<10',
+        'myst-nb>=1.3,<2',
+        'furo>=2024.8',
+        'ipykernel>=6,<8',
+    ],
 }
 
 
@@ -125,7 +138,7 @@ setup(
     ],
     python_requires='>=3.10',
     packages=find_packages(include=['mmdistill', 'mmdistill.*']),
-    package_data={'mmdistill': ['py.typed']},
+    package_data={'mmdistill': ['py.typed', 'report/*.html']},
     install_requires=RUNTIME,
     extras_require=EXTRAS,
     entry_points={'console_scripts': ['mmdistill=mmdistill.cli:main']},

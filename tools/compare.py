@@ -15,19 +15,19 @@ in ``WORK_DIR/runs.csv`` and ``WORK_DIR/summary.csv``.
 """
 
 import argparse
-import csv
 import hashlib
 import json
 import os
-import statistics
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from itertools import product
 from pathlib import Path
 
 from _arguments import debug_argument
-from _runs import history, train
+from _comparison_tables import show_tables
+from _runs import Pace, history, train
 from mmengine.config import Config, DictAction
 
 import mmdistill
@@ -36,6 +36,7 @@ from mmdistill.engine.config_files import read_config
 from mmdistill.engine.doctor import diagnose
 from mmdistill.engine.settings import differences, flat
 from mmdistill.utils import register_all_modules
+from mmdistill.utils.progress import is_terminal, progress_bar
 
 RECORD = 'comparison.json'
 
@@ -177,18 +178,21 @@ def changed(folder: Path, wanted: dict) -> list[str] | None:
 
 def require_same(
     jobs: list[tuple[Path, int]], args: argparse.Namespace
-) -> None:
+) -> int:
     """Look at every run before the first is trained.
 
+    Returns:
+        how many runs are to be made.
     Raises:
         SystemExit: if finished runs had other settings; it lists them.
     """
-    wrong = []
+    wrong, missing = [], 0
     for config, seed in jobs:
         wanted = fingerprint(read(config, seed, args))
         folder = folder_of(config, seed, args)
-        for line in changed(folder, wanted) or ():
-            wrong.append(f'{folder}: {line}')
+        lines = changed(folder, wanted)
+        missing += lines != []
+        wrong += [f'{folder}: {line}' for line in lines or ()]
     if wrong and not args.rerun:
         raise failure(
             'These runs were made with other settings than are asked for now '
@@ -197,13 +201,14 @@ def require_same(
             + '\nNothing was trained. Give another --work-dir, or --rerun to '
             'train these again.'
         )
+    return missing
 
 
 def folder_of(config: Path, seed: int, args: argparse.Namespace) -> Path:
     return args.work_dir / config.stem / f'seed{seed}'
 
 
-def run(config: Path, seed: int, args: argparse.Namespace) -> dict:
+def run(config: Path, seed: int, args: argparse.Namespace, pace: Pace) -> dict:
     """The last value of one run's metric, running it unless that was done."""
     folder = folder_of(config, seed, args)
     # A teacher may have been trained since all runs were looked at.
@@ -217,12 +222,14 @@ def run(config: Path, seed: int, args: argparse.Namespace) -> dict:
     if differs:
         folder.rename(folder.with_name(f'{folder.name}_{time.time_ns()}'))
     if differs or differs is None:
-        print(f'{config.stem}, seed {seed} …', flush=True)
+        what = f'{config.stem}, seed {seed}'
+        number = pace.begin(what)
         folder.mkdir(parents=True, exist_ok=True)
         write_record(folder, wanted, finished=False)
         options = [f'randomness.seed={seed}', *args.cfg_options]
         train(config, folder, options)
         write_record(folder, wanted, finished=True)
+        pace.end(number, what)
     values = history(folder, args.metric)
     if not values:
         raise failure(
@@ -240,44 +247,11 @@ def write_record(folder: Path, wanted: dict, finished: bool) -> None:
     new.replace(folder / RECORD)
 
 
-def summarise(rows: list[dict], args: argparse.Namespace) -> list[dict]:
-    """Mean and sample deviation of every config and of its gains."""
-    value = {(row['config'], row['seed']): row['value'] for row in rows}
-    baseline = args.configs[0].stem
-    summary = []
-    for config in args.configs:
-        values = [value[config.stem, seed] for seed in args.seeds]
-        gains = [
-            v - value[baseline, s]
-            for v, s in zip(values, args.seeds, strict=True)
-        ]
-        summary.append(
-            dict(
-                config=config.stem,
-                runs=len(values),
-                mean=statistics.mean(values),
-                deviation=deviation(values),
-                gain=statistics.mean(gains),
-                gain_deviation=deviation(gains),
-            )
-        )
-    return summary
-
-
-def deviation(values: list[float]) -> float | str:
-    """The sample deviation; one value has none."""
-    return statistics.stdev(values) if len(values) > 1 else ''
-
-
-def spread(deviation: float | str) -> str:
-    return f'{"":>6}' if deviation == '' else f'±{deviation:>5.2f}'
-
-
-def write(rows: list[dict], path: Path) -> None:
-    with path.open('w', newline='') as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+def runs_bar(total: int) -> AbstractContextManager:
+    """A bar on a terminal; elsewhere what `Pace` says is enough."""
+    if is_terminal():
+        return progress_bar('runs', total)
+    return nullcontext(lambda steps: None)
 
 
 def run_all(args: argparse.Namespace) -> None:
@@ -285,25 +259,20 @@ def run_all(args: argparse.Namespace) -> None:
     require_sound(args)
     # Seed by seed, so that a comparison stopped early is still fair.
     jobs = [(c, seed) for seed, c in product(args.seeds, args.configs)]
-    require_same(jobs, args)
-    with ThreadPoolExecutor(args.jobs) as pool:
+    pace = Pace(require_same(jobs, args))
+    with (
+        ThreadPoolExecutor(args.jobs) as pool,
+        runs_bar(len(jobs)) as advance,
+    ):
         try:
-            rows = list(pool.map(lambda job: run(*job, args), jobs))
+            rows = []
+            for row in pool.map(lambda job: run(*job, args, pace), jobs):
+                rows.append(row)
+                advance(1)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    summary = summarise(rows, args)
-    write(rows, args.work_dir / 'runs.csv')
-    write(summary, args.work_dir / 'summary.csv')
-    width = max(len(row['config']) for row in summary) + 2
-    print(f'\n{"config":<{width}}{args.metric:>15}{"gain":>17}')
-    for row in summary:
-        print(
-            f'{row["config"]:<{width}}'
-            f'{row["mean"]:>8.2f} {spread(row["deviation"])}'
-            f'{row["gain"]:>+10.2f} {spread(row["gain_deviation"])}'
-        )
-    print(f'\n{args.work_dir / "summary.csv"}, {args.work_dir / "runs.csv"}')
+    show_tables(rows, args)
 
 
 def main() -> None:

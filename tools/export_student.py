@@ -118,14 +118,16 @@ def run(args):
     register(args.imports)
     from mmdistill.checkpoints import trust_checkpoints
     from mmdistill.export import ExportOptions, export_student
+    from mmdistill.utils.progress import waiting
 
     trust_checkpoints(args.trust_checkpoints)
     options = ExportOptions(
         args.arch, args.input_size, args.opset, args.with_preprocessing
     )
-    said = export_student(
-        args.checkpoint, args.out, args.format, options, args.config
-    )
+    with waiting(f'exporting to {args.format}'):
+        said = export_student(
+            args.checkpoint, args.out, args.format, options, args.config
+        )
     print(f'wrote {args.out}: {said}')
 
 

@@ -46,6 +46,9 @@ def run(name: str, folder: Path, args: argparse.Namespace) -> float:
     if name not in ('teacher', 'student'):
         teacher = args.work_dir / 'teacher' / 'student.pth'
         options.append(f'model.teacher_ckpt={teacher}')
+        # First, so that default_hooks.report=None of the user still counts.
+        alone = args.work_dir / 'student'
+        options.insert(0, f'default_hooks.report.baseline={alone}')
     config = ROOT / 'configs' / 'quickstart' / f'{name}_digits.py'
     return train(config, folder, options)
 
@@ -103,6 +106,7 @@ def main() -> None:
         "sees the teacher's answers for\nthe other 798. Gains are over the "
         'student alone, one seed, final step.'
         f'\n\ntable: {summary}\ncurves: {args.work_dir / "curves.png"}'
+        f'\nreports: {args.work_dir / "*" / "report.html"}'
     )
 
 

@@ -6,7 +6,6 @@ teacher is what is tested (``--cfg-options test_cfg.part=teacher``, by k-NN).
 """
 
 import argparse
-import os.path as osp
 from copy import deepcopy
 
 from _arguments import shared_arguments
@@ -170,16 +169,11 @@ def test(cfg, args):
 
 def run(args):
     check_out(args)
-    from mmengine.config import Config
-
     from mmdistill.engine.launch import launched
     from mmdistill.engine.run_config import load_config
 
     cfg = load_config(args)
     merge_args(cfg, args)
-    # MMEngine dumps the config under its name, where the training's lies.
-    name = osp.splitext(osp.basename(args.config))[0]
-    cfg = Config(cfg._cfg_dict, cfg.text, f'{name}_test.py')
     with launched(cfg):
         test(cfg, args)
 

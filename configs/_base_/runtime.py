@@ -21,6 +21,7 @@ default_hooks = dict(
     resume_state=dict(type='ResumeStateHook'),
     teacher_check=dict(type='TeacherCheckHook'),
     export_student=dict(type='ExportStudentHook'),
+    report=dict(type='ReportHook'),  # report.html when training has ended
 )
 custom_hooks = []  # the user's own; ours stand above, by name
 
@@ -29,7 +30,10 @@ env_cfg = dict(
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'),
 )
-vis_backends = [dict(type='LocalVisBackend')]
+vis_backends = [
+    dict(type='LocalVisBackend'),
+    dict(type='TensorboardVisBackend'),  # tensorboard --logdir work_dirs
+]
 visualizer = dict(type='UniversalVisualizer', vis_backends=vis_backends)
 log_level = 'INFO'
 load_from = None

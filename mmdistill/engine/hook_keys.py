@@ -15,6 +15,7 @@ from mmdistill.engine.hooks import (
     CollapseMonitorHook,
     ExportStudentHook,
     FiniteLossHook,
+    ReportHook,
     ResumedSettingsHook,
     ResumeStateHook,
     TeacherCheckHook,
@@ -42,6 +43,7 @@ OF_CONFIGS = {
     'teacher_check': TeacherCheckHook,
     'export_student': ExportStudentHook,
     'collapse_monitor': CollapseMonitorHook,
+    'report': ReportHook,
 }
 _KNOWN = {**MMENGINE_KEYS, **EVERY_RUN, **OF_CONFIGS}
 _CLOSE = 0.75

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import contextlib
 import copy
+import os
 import re
 from collections.abc import Sequence
 from typing import Any
 
 from mmengine.dist import get_rank, is_main_process
 from mmengine.hooks import Hook
+from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import (
     BaseLoop,
@@ -23,10 +26,12 @@ from mmdistill.checkpoints import loading_policy, state_dict_of
 from mmdistill.datasets import dataset_labels
 from mmdistill.datasets.sample_stream import index_samples
 from mmdistill.engine import checks, dataloaders
+from mmdistill.engine.console import drop_noise, hush
 from mmdistill.engine.hook_keys import by_key
 from mmdistill.engine.lock import sole_run
 from mmdistill.engine.log_processor import LossLogProcessor, LossNamesHook
 from mmdistill.engine.resume import latest_checkpoint
+from mmdistill.engine.summary import summary
 from mmdistill.engine.utils import optimizers, unwrap
 from mmdistill.models.distillers import BaseDistiller
 from mmdistill.models.distillers.first_edition import reorder_optimizer
@@ -44,6 +49,9 @@ class DistillRunner(Runner):
       training locks the work folder.
     - A resumed run goes on as if it had not stopped.
     - Every loss is logged as a mean over the same steps.
+    - The console gets one page before the first step; the environment, the
+      whole config and the list of hooks stand in the log file. With
+      ``log_level='DEBUG'`` they are printed, too.
     - Hooks have keys in ``default_hooks``: those that every run has are
       ``resume_state``, ``finite_loss``, ``class_names`` and
       ``resumed_settings``. ``custom_hooks`` is the user's alone.
@@ -66,9 +74,35 @@ class DistillRunner(Runner):
 
     _is_checked = False
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._hushed = contextlib.ExitStack()
+        with self._hushed:
+            super().__init__(*args, **kwargs)
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        """Build it; till the runner is built the console gets warnings."""
+        logger = super().build_logger(*args, **kwargs)
+        drop_noise(logger)
+        self._hushed.push(hush(logger))
+        return logger
+
+    def dump_config(self) -> None:
+        """Write the config into the run's own folder.
+
+        `train` also writes it into the work folder, where a test must not
+        replace it.
+        """
+        name = os.path.basename(self.cfg.filename or f'{self.timestamp}.py')
+        self.cfg.dump(os.path.join(self.log_dir, name))
+
     def train(self) -> nn.Module:
         """Train; see MMEngine's."""
         with loading_policy(), sole_run(self.work_dir):
+            source = self.cfg.filename
+            if source is None or not os.path.samefile(
+                os.path.dirname(source) or '.', self.work_dir
+            ):  # else the run's own config lies there already
+                super().dump_config()
             return super().train()
 
     def val(self) -> dict[str, float]:
@@ -176,6 +210,8 @@ class DistillRunner(Runner):
             self._is_checked = True
             checks.check_run(self)
             self._seed_process()
+        if is_main_process():
+            self.logger.info(summary(self))
 
     def _seed_process(self) -> None:
         """Give every process but the first its own random numbers.

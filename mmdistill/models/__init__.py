@@ -1,35 +1,14 @@
-"""Models: distillers and what they are assembled from."""
+"""Models: distillers and what they are assembled from.
 
-from mmdistill.models.backbones import *  # noqa: F403
-from mmdistill.models.classifiers import (
-    LinearProbe,
-    PrototypicalNetwork,
-    TransferClassifier,
-)
-from mmdistill.models.dense import FCN, FasterRCNN, MaskRCNN
-from mmdistill.models.distillers import (
-    OSS,
-    CoCoRD,
-    OfflineDistiller,
-    OnlineDistiller,
-    SelfDistiller,
-)
-from mmdistill.models.encoders import SelfSupervisedEncoder
-from mmdistill.models.heads import *  # noqa: F403
-from mmdistill.models.losses import *  # noqa: F403
-from mmdistill.models.memories import FeatureQueue, InstanceBank
-from mmdistill.models.necks import ClassTokensNeck, FlattenNeck
-from mmdistill.models.preprocessors import (
-    BatchAugmentPreprocessor,
-    DetectionPreprocessor,
-    MultiCropPreprocessor,
-)
-from mmdistill.models.pretrained import Pretrained
-from mmdistill.models.representation import (
-    Representation,
-    RepresentationReader,
-)
-from mmdistill.models.zoo import NetworkBackbone, NetworkClassifier
+A name is imported when it is first asked for. So `mmdistill.models.losses`
+costs the losses alone, not the networks of MMPretrain, which take longer than
+all of it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
 
 __all__ = [
     'FCN',
@@ -57,3 +36,11 @@ __all__ = [
     'SelfSupervisedEncoder',
     'TransferClassifier',
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Classes have capitals; Python also asks for modules and its own names.
+    registered = 'mmdistill.models.registered'
+    if name[:1].isupper() and hasattr(import_module(registered), name):
+        return getattr(import_module(registered), name)
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

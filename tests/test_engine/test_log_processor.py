@@ -64,3 +64,23 @@ def test_a_mean_pattern_is_the_users(tmp_path):
     cfg = digits_config(tmp_path, log_processor=dict(mean_pattern='.*kd.*'))
     runner = DistillRunner.from_cfg(cfg)
     assert type(runner.log_processor).__name__ == 'LogProcessor'
+
+
+def test_speed_is_logged(tmp_path):
+    """Images of all processes over the time of a step, and the waiting."""
+    cfg = digits_config(tmp_path, LOSSES)
+    cfg.default_hooks.logger.interval = 1
+    cfg.log_processor = dict(window_size=1)
+    DistillRunner.from_cfg(cfg).train()
+    for record in records(tmp_path):
+        expected = 32 / record['time']
+        assert record['images_per_second'] == pytest.approx(expected, abs=1)
+        share = record['data_time'] / record['time']
+        assert record['data_wait'] == pytest.approx(share)
+
+
+def test_without_a_timer_there_is_no_speed(tmp_path):
+    cfg = digits_config(tmp_path, LOSSES)
+    cfg.default_hooks.timer = None
+    DistillRunner.from_cfg(cfg).train()
+    assert all('data_wait' not in record for record in records(tmp_path))

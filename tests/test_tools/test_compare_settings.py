@@ -48,7 +48,9 @@ def test_changed_settings_stop_it(trained):
     assert runs == [('one', 'seed0')]
     assert 'nan' not in said and '±' not in said  # one seed, no deviation
     again, runs = trained(*OPTIONS)
-    assert not runs and again.splitlines()[1:] == said.splitlines()[2:]
+    # but for the lines that say when the run begins and how long it took
+    assert not runs and again.splitlines()[1:] == said.splitlines()[3:]
+    assert said.startswith('run 1 of 1: one, seed 0 …\nrun 1 of 1: one, ')
 
     base = trained.folder / 'base.py'
     text = base.read_text()

@@ -47,6 +47,9 @@ def test_train_then_test(folder, main):
     rows = [json.loads(line) for line in scalars.splitlines()]
     assert [row['loss'] > 0 for row in rows if 'loss' in row] == [True] * 3
     trained = [row for row in rows if 'coco/bbox_AP50' in row][-1]
+    report = (logs / 'report.html').read_text()
+    assert 'coco/bbox_AP50' in report and 'Parameters alone' in report
+    assert 'is not there' not in report
 
     main(
         'test', CONFIG, logs / 'student.pth', '--work-dir', WORK_DIR,

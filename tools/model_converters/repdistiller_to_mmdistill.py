@@ -32,6 +32,7 @@ from mmdistill.models.backbones.cifar_zoo import (
 )
 from mmdistill.registry import MODELS
 from mmdistill.utils import register_all_modules
+from mmdistill.utils.progress import waiting
 
 
 def parse_args():
@@ -148,7 +149,8 @@ def main():
     args = parse_args()
     register_all_modules()
     trust_checkpoints(args.trust_checkpoints)
-    convert(args.src, args.dst, args.arch, args.reverse, args.num_classes)
+    with waiting(f'converting {args.src}'):
+        convert(args.src, args.dst, args.arch, args.reverse, args.num_classes)
 
 
 if __name__ == '__main__':

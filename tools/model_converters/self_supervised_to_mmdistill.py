@@ -26,6 +26,7 @@ from mmdistill.export import student_checkpoint
 from mmdistill.models.encoders import LAYOUTS, encoder_config, from_authors
 from mmdistill.registry import MODELS
 from mmdistill.utils import register_all_modules
+from mmdistill.utils.progress import waiting
 
 EPILOG = """layouts:
 {layouts}
@@ -99,7 +100,8 @@ def main():
     args = parse_args()
     register_all_modules()
     trust_checkpoints(args.trust_checkpoints)
-    convert(args.src, args.dst, args.config)
+    with waiting(f'converting {args.src}'):
+        convert(args.src, args.dst, args.config)
 
 
 if __name__ == '__main__':

@@ -16,6 +16,7 @@ train_dataloader = dict(
     collate_fn=dict(type='batch_collate'),
     dataset=dict(
         type='ImageTensorDataset',
+        _scope_='mmdistill',
         dataset=dict(
             type='CIFAR100',
             data_root='data/cifar100',
@@ -31,6 +32,7 @@ val_dataloader = dict(
     collate_fn=dict(type='batch_collate'),
     dataset=dict(
         type='ImageTensorDataset',
+        _scope_='mmdistill',
         dataset=dict(
             type='CIFAR100',
             data_root='data/cifar100',

@@ -4,6 +4,7 @@ _base_ = './cifar10_batched.py'
 data_preprocessor = dict(to_rgb=True)
 images = dict(
     type='CustomDataset',
+    _scope_='mmdistill',
     data_root='data/cifar10_folder',
     pipeline=[dict(type='LoadImageFromFile')],
 )

@@ -21,6 +21,7 @@ train_dataloader = dict(
     collate_fn=dict(type='pseudo_collate'),
     dataset=dict(
         type='CocoDetection',
+        _scope_='mmdistill',
         data_root='data/coco',
         ann_file='annotations/instances_train2017.json',
         data_prefix=dict(img='train2017'),
@@ -35,6 +36,7 @@ val_dataloader = dict(
     collate_fn=dict(type='pseudo_collate'),
     dataset=dict(
         type='CocoDetection',
+        _scope_='mmdistill',
         data_root='data/coco',
         ann_file='annotations/instances_val2017.json',
         data_prefix=dict(img='val2017'),

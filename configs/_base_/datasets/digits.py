@@ -12,13 +12,23 @@ test_pipeline = [dict(type='PackInputs')]
 train_dataloader = dict(
     batch_size=64,
     num_workers=0,
-    dataset=dict(type='Digits', split='train', pipeline=train_pipeline),
+    dataset=dict(
+        type='Digits',
+        _scope_='mmdistill',
+        split='train',
+        pipeline=train_pipeline,
+    ),
     sampler=dict(type='InfiniteSampler', shuffle=True),
 )
 val_dataloader = dict(
     batch_size=256,
     num_workers=0,
-    dataset=dict(type='Digits', split='test', pipeline=test_pipeline),
+    dataset=dict(
+        type='Digits',
+        _scope_='mmdistill',
+        split='test',
+        pipeline=test_pipeline,
+    ),
     sampler=dict(type='DefaultSampler', shuffle=False),
 )
 test_dataloader = val_dataloader

@@ -7,6 +7,7 @@ pipeline = [
 ]
 images = dict(
     type='CocoDetection',
+    _scope_='mmdistill',
     data_root='data/digits_canvas',
     data_prefix=dict(img='JPEGImages'),
     pipeline=pipeline,

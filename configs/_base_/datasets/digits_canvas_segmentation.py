@@ -11,6 +11,7 @@ pipeline = [
 ]
 images = dict(
     type='VOCSegmentation',
+    _scope_='mmdistill',
     data_root='data/digits_canvas',
     classes=('background', *'0123456789'),
     pipeline=pipeline,

@@ -22,6 +22,7 @@ train_dataloader = dict(
     collate_fn=dict(type='batch_collate'),
     dataset=dict(
         type='ImageTensorDataset',
+        _scope_='mmdistill',
         dataset=dict(type='Digits', split='train', pipeline=[]),
         pipeline=pipeline,
     ),
@@ -30,12 +31,16 @@ train_dataloader = dict(
 bank_dataloader = dict(
     batch_size=256,
     num_workers=0,
-    dataset=dict(type='Digits', split='train', pipeline=pipeline),
+    dataset=dict(
+        type='Digits', _scope_='mmdistill', split='train', pipeline=pipeline
+    ),
 )
 val_dataloader = dict(
     batch_size=256,
     num_workers=0,
-    dataset=dict(type='Digits', split='test', pipeline=pipeline),
+    dataset=dict(
+        type='Digits', _scope_='mmdistill', split='test', pipeline=pipeline
+    ),
     sampler=dict(type='DefaultSampler', shuffle=False),
 )
 test_dataloader = val_dataloader

@@ -31,6 +31,7 @@ test_pipeline = [
 train_dataloader = dict(
     dataset=dict(
         type='PairedImages',
+        _scope_='mmdistill',
         data_root='data/pairs',
         data_prefix=dict(
             _delete_=True,
@@ -43,6 +44,7 @@ train_dataloader = dict(
 val_dataloader = dict(
     dataset=dict(
         type='PairedImages',
+        _scope_='mmdistill',
         data_root='data/pairs',
         data_prefix=dict(_delete_=True, img_path='test/student'),
         pipeline=test_pipeline,

@@ -2,6 +2,8 @@
 _base_ = './imagenet.py'
 train_dataloader = dict(
     dataset=dict(
-        type='ImageNetSubset', list_file='data/imagenet/10percent.txt'
+        type='ImageNetSubset',
+        _scope_='mmdistill',
+        list_file='data/imagenet/10percent.txt',
     )
 )

@@ -6,6 +6,7 @@ bank_dataloader = dict(
     num_workers=8,
     dataset=dict(
         type='ImageNet',
+        _scope_='mmdistill',
         data_root='data/imagenet',
         split='train',
         pipeline=_base_.test_pipeline,

@@ -14,6 +14,7 @@ data_preprocessor = dict(
 episode = dict(shot=1, query=15)
 images = dict(
     type='MiniImageNet',
+    _scope_='mmdistill',
     data_root='data/mini_imagenet',
     pipeline=[
         dict(type='LoadImageFromFile'),
@@ -27,6 +28,7 @@ train_dataloader = dict(
     collate_fn=dict(type='batch_collate'),
     dataset=dict(  # all images, 813 MB
         type='ImageTensorDataset',
+        _scope_='mmdistill',
         dataset=dict(**images, split='train'),
         pipeline=pipeline,
     ),
@@ -38,6 +40,7 @@ val_dataloader = dict(
     collate_fn=dict(type='batch_collate'),
     dataset=dict(
         type='ImageTensorDataset',
+        _scope_='mmdistill',
         dataset=dict(**images, split='val'),
         pipeline=pipeline,
     ),
@@ -49,6 +52,7 @@ test_dataloader = dict(
     collate_fn=dict(type='batch_collate'),
     dataset=dict(
         type='ImageTensorDataset',
+        _scope_='mmdistill',
         dataset=dict(**images, split='test'),
         pipeline=pipeline,
     ),

@@ -16,6 +16,7 @@ data_preprocessor = dict(
 episode = dict(shot=1, query=5)
 characters = dict(
     type='Omniglot',
+    _scope_='mmdistill',
     data_root='data/omniglot',
     files=['images_background', 'images_evaluation'],
     rotations=(0, 90, 180, 270),
@@ -28,6 +29,7 @@ train_dataloader = dict(
     collate_fn=dict(type='batch_collate'),
     dataset=dict(
         type='ImageTensorDataset',
+        _scope_='mmdistill',
         dataset=dict(
             **characters, class_list='data/omniglot/vinyals/train.txt'
         ),
@@ -41,6 +43,7 @@ val_dataloader = dict(
     collate_fn=dict(type='batch_collate'),
     dataset=dict(
         type='ImageTensorDataset',
+        _scope_='mmdistill',
         dataset=dict(**characters, class_list='data/omniglot/vinyals/val.txt'),
         pipeline=pipeline,
     ),
@@ -52,6 +55,7 @@ test_dataloader = dict(
     collate_fn=dict(type='batch_collate'),
     dataset=dict(
         type='ImageTensorDataset',
+        _scope_='mmdistill',
         dataset=dict(
             **characters, class_list='data/omniglot/vinyals/test.txt'
         ),

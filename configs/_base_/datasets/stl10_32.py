@@ -16,6 +16,7 @@ data_preprocessor = dict(
 pipeline = [dict(type='PackInputs')]
 images = dict(
     type='STL10',
+    _scope_='mmdistill',
     data_root='data/stl10_binary',
     pipeline=[
         dict(type='Resize', scale=(32, 32), backend='pillow'),
@@ -27,6 +28,7 @@ train_dataloader = dict(
     collate_fn=dict(type='batch_collate'),
     dataset=dict(
         type='ImageTensorDataset',
+        _scope_='mmdistill',
         dataset=dict(**images, split='train'),
         pipeline=pipeline,
     ),
@@ -38,6 +40,7 @@ val_dataloader = dict(
     collate_fn=dict(type='batch_collate'),
     dataset=dict(
         type='ImageTensorDataset',
+        _scope_='mmdistill',
         dataset=dict(**images, split='test'),
         pipeline=pipeline,
     ),

@@ -16,6 +16,7 @@ data_preprocessor = dict(
 pipeline = [dict(type='PackInputs')]
 images = dict(
     type='TinyImageNet',
+    _scope_='mmdistill',
     data_root='data/tiny-imagenet-200',
     pipeline=[
         dict(type='LoadImageFromFile'),
@@ -28,6 +29,7 @@ train_dataloader = dict(
     collate_fn=dict(type='batch_collate'),
     dataset=dict(
         type='ImageTensorDataset',
+        _scope_='mmdistill',
         dataset=dict(**images, split='train'),
         pipeline=pipeline,
     ),
@@ -39,6 +41,7 @@ val_dataloader = dict(
     collate_fn=dict(type='batch_collate'),
     dataset=dict(
         type='ImageTensorDataset',
+        _scope_='mmdistill',
         dataset=dict(**images, split='val'),
         pipeline=pipeline,
     ),

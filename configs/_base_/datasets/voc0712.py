@@ -21,6 +21,7 @@ train_dataloader = dict(
     collate_fn=dict(type='pseudo_collate'),
     dataset=dict(
         type='VOCDetection',
+        _scope_='mmdistill',
         data_root='data/VOCdevkit',
         image_sets=[('2007', 'trainval'), ('2012', 'trainval')],
         pipeline=train_pipeline,
@@ -33,6 +34,7 @@ val_dataloader = dict(
     collate_fn=dict(type='pseudo_collate'),
     dataset=dict(
         type='VOCDetection',
+        _scope_='mmdistill',
         data_root='data/VOCdevkit',
         image_sets=[('2007', 'test')],
         test_mode=True,

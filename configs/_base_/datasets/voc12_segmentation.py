@@ -34,6 +34,7 @@ train_dataloader = dict(
     collate_fn=dict(type='pseudo_collate'),
     dataset=dict(
         type='VOCSegmentation',
+        _scope_='mmdistill',
         data_root='data/VOCdevkit/VOC2012',
         image_set='train',
         pipeline=train_pipeline,
@@ -46,6 +47,7 @@ val_dataloader = dict(
     collate_fn=dict(type='pseudo_collate'),
     dataset=dict(
         type='VOCSegmentation',
+        _scope_='mmdistill',
         data_root='data/VOCdevkit/VOC2012',
         image_set='val',
         test_mode=True,

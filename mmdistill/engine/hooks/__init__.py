@@ -15,6 +15,7 @@ from mmdistill.engine.hooks.freeze_hook import FreezeHook
 from mmdistill.engine.hooks.momentum_update_hook import MomentumUpdateHook
 from mmdistill.engine.hooks.queue_hook import QueueHook
 from mmdistill.engine.hooks.ramp_up_hook import RampUpHook
+from mmdistill.engine.hooks.report_hook import ReportHook
 from mmdistill.engine.hooks.resume_state_hook import ResumeStateHook
 from mmdistill.engine.hooks.resumed_settings_hook import ResumedSettingsHook
 from mmdistill.engine.hooks.strict_load_hook import StrictLoadHook
@@ -33,6 +34,7 @@ __all__ = [
     'MomentumUpdateHook',
     'QueueHook',
     'RampUpHook',
+    'ReportHook',
     'ResumeStateHook',
     'ResumedSettingsHook',
     'StrictLoadHook',

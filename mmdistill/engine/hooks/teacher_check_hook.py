@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 from mmengine.hooks import Hook
 
 from mmdistill.datasets.transforms import PackPairInputs
@@ -7,6 +8,7 @@ from mmdistill.engine.utils import frozen_targets, unwrap
 from mmdistill.models.distillers import BaseDistiller, Target
 from mmdistill.models.parts import head_of
 from mmdistill.registry import HOOKS
+from mmdistill.utils.progress import progress
 
 
 @HOOKS.register_module()
@@ -15,7 +17,8 @@ class TeacherCheckHook(Hook):
 
     A teacher that was loaded or preprocessed wrongly costs hours before it is
     noticed; this costs one pass. The metrics are logged as ``teacher/...``,
-    or under the name of each of several teachers.
+    or under the name of each of several teachers, and stand beside the
+    student's at every validation.
     A model without a frozen teacher is left alone unless an accuracy is asked
     for, and so is one whose teacher sees images that validation lacks
     (`PackPairInputs` in the training pipeline alone).
@@ -76,7 +79,7 @@ class TeacherCheckHook(Hook):
 
     def _check(self, runner, model: BaseDistiller, teacher: str) -> None:
         loop = runner.val_loop
-        for batch in loop.dataloader:
+        for batch in progress(loop.dataloader, f'testing the {teacher}'):
             loop.evaluator.process(
                 data_samples=model.predict_target(teacher, batch),
                 data_batch=batch,
@@ -88,7 +91,13 @@ class TeacherCheckHook(Hook):
                 f'{name}: {value:.4f}' for name, value in metrics.items()
             )
         )
-        runner.visualizer.add_scalars(metrics, step=runner.iter)
+        # Not a record of its own: tools that read the log expect the same
+        # metrics in all of those that are not of training.
+        for name, value in metrics.items():
+            if np.ndim(value) == 0:
+                runner.message_hub.update_scalar(
+                    f'val/{name}', value, resumed=False
+                )
         self._require(metrics, model.targets[teacher])
 
     def _cannot(self, runner, why: str, remedy: str) -> None:

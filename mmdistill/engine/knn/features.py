@@ -1,8 +1,9 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
+from mmengine.dist import get_world_size
 from mmengine.runner import autocast
 from torch import Tensor, nn
 
@@ -11,6 +12,7 @@ from mmdistill.models.distillers import BaseDistiller
 from mmdistill.models.distillers.preprocessor import target_images
 from mmdistill.ops import all_reduce_sum
 from mmdistill.structures import BatchedSamples
+from mmdistill.utils.progress import progress_bar
 
 
 @torch.no_grad()
@@ -45,7 +47,8 @@ def extract_features(
     """
     read = read or feature_reader(model, part)
     features = labels = seen = None
-    for batch in batches:
+    share = -(-num_samples // get_world_size())
+    for batch in _counted(batches, f'features of the {part}', share):
         index, label = _indices_and_labels(batch['data_samples'])
         prepared = model.data_preprocessor(batch, False)
         images = prepared['inputs']
@@ -144,6 +147,16 @@ def feature_reader(
         return feature
 
     return read
+
+
+def _counted(
+    batches: Iterable[dict], what: str, num_samples: int
+) -> Iterator[dict]:
+    """The batches, with a bar that counts their samples."""
+    with progress_bar(what, num_samples) as advance:
+        for batch in batches:
+            yield batch
+            advance(len(batch['data_samples']))
 
 
 def _indices_and_labels(

@@ -41,8 +41,8 @@ class AdaptedImages(nn.Module):
         own_mean = torch.tensor(info.mean, dtype=torch.float32)[:, None, None]
         own_std = torch.tensor(info.std, dtype=torch.float32)[:, None, None]
         zero = torch.zeros(1, 1, 1)
-        self.register_buffer('mean', zero if mean is None else mean.clone())
-        self.register_buffer('std', zero + 1 if std is None else std.clone())
+        self.register_buffer('mean', zero if mean is None else mean.float())
+        self.register_buffer('std', zero + 1 if std is None else std.float())
         # asked for now, since to ask a device is to wait for it
         self._is_alike = (
             self.mean.shape == own_mean.shape

@@ -19,7 +19,7 @@ from mmdistill.registry import MODELS
 class CoCoRD(OfflineDistiller):
     """Contrastive Consistent Representation Distillation.
 
-    From two views x, x' of an image,
+    From two views x, x' of an image::
 
         q = head(student(x)),  k = teacher_head(teacher(x')),
         p = predictor(q),      s = slow_head(slow_student(x')),

@@ -52,9 +52,9 @@ class MultiCropPreprocessor(BatchViewsPreprocessor):
 
     Args:
         mean, std: per channel of the pixels; None for no normalization.
-        num_global, num_local, global_size, local_size, global_scale,
-            local_scale, ratio: as in `MultiCrop`, with defaults for images of
-            32 pixels.
+        num_global, num_local, global_size, local_size: as in `MultiCrop`,
+            with defaults for images of 32 pixels.
+        global_scale, local_scale, ratio: likewise.
         flip_prob: probability of a horizontal flip.
         brightness, contrast, saturation: jitter strength x; the factor is
             drawn from [max(0, 1 - x), 1 + x], and 0 turns the jitter off.

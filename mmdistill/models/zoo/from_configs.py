@@ -15,6 +15,7 @@ from mmdistill.models.zoo.library import (
     ModelInfo,
     ModelNameError,
     WeightsError,
+    first_line,
 )
 
 _CIFAR100 = dict(
@@ -112,7 +113,19 @@ class MMPretrain(ConfigLibrary):
 def _entry(name: str) -> Any:
     from mmpretrain.apis.model import ModelHub
 
-    return ModelHub.get(name)
+    try:
+        entry = ModelHub.get(name)
+    except Exception as error:  # some of its configs cannot be read
+        raise ModelNameError(
+            f'MMPretrain cannot read its own config of {name} '
+            f'({first_line(error)}); choose another model'
+        ) from error
+    if entry.config is None:
+        raise ModelNameError(
+            f'MMPretrain has weights and no config of {name}; choose another '
+            'model'
+        )
+    return entry
 
 
 def _weights(name: str, entry: Any) -> str:
@@ -163,6 +176,6 @@ def _class_names(cfg: Any) -> tuple[str, ...] | None:
     from mmpretrain.registry import DATASETS
 
     dataset = (cfg.get('test_dataloader') or {}).get('dataset') or {}
-    kind = DATASETS.get(dataset.get('type', ''))
+    kind = DATASETS.get(dataset['type']) if 'type' in dataset else None
     names = getattr(kind, 'METAINFO', {}).get('classes')
     return tuple(name.split(',')[0] for name in names) if names else None

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import mmdistill.models  # noqa: F401
+import mmdistill.models.registered  # noqa: F401
 from mmdistill.models.distillers.loss_builder import LEVELS
 from mmdistill.models.losses import DistillLoss, PeerShapes, Phase, Shapes
 from mmdistill.models.memories import FeatureQueue, InstanceBank
