@@ -52,6 +52,12 @@ def merge_args(cfg, args):
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     require_sound(cfg, f'the config {args.config!r}')
+    if cfg.get('train_cfg') is None:
+        raise ValueError(
+            f'the config {args.config!r} trains nothing, as it has no '
+            'train_cfg; test with it, by tools/test.py, or set '
+            'train_dataloader, train_cfg and optim_wrapper'
+        )
 
     if args.resume not in (None, 'auto'):
         require_file(args.resume, 'the checkpoint to --resume from')
