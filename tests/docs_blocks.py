@@ -23,8 +23,8 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / 'docs'
 #: What blocks may need, and whether it is here.
 HERE = {
-    'command': True,  # mmdistill distill, list, doctor; mmdistill.distill()
-    'answers': False,  # mmdistill predict, embed, report; mmdistill.load()
+    'command': True,  # mmdistill and mmdistill.distill(), but for
+    'answers': False,  # mmdistill predict and embed, mmdistill.load()
     'network': False,
     'data': False,
     'GPUs': False,

@@ -63,3 +63,10 @@ def test_the_newest_config_counts(tmp_path):
         (tmp_path / name).write_text(f'model = dict(type={name!r})')
         os.utime(tmp_path / name, (1000 - age, 1000 - age))
     assert read_run(tmp_path).cfg.model.type == 'new.py'
+
+
+def test_a_config_that_names_a_base_of_ours(tmp_path):
+    """As `mmdistill.distill` writes it."""
+    text = "_base_ = 'mmdistill::quickstart/kd_digits.py'\n"
+    (tmp_path / 'config.py').write_text(text)
+    assert read_run(tmp_path).cfg.model.type == 'OfflineDistiller'
