@@ -23,6 +23,7 @@ from mmdistill.models.distillers import BaseDistiller
 from mmdistill.models.pretrained import weights_of
 from mmdistill.models.zoo.config_safety import require_harmless
 from mmdistill.registry import MODELS
+from mmdistill.utils.config_reading import read_config
 
 # What an export keeps of the file that it comes from.
 _KEPT = ('dataset_meta', 'epoch', 'iter', 'score')
@@ -126,7 +127,7 @@ def _config(path: str, meta: dict, config: str | None) -> Config:
             raise FileNotFoundError(
                 f'there is no config file {config!r}; correct --config'
             )
-        cfg = Config.fromfile(config)
+        cfg = read_config(config)
         where = config
     elif isinstance(meta.get('cfg'), str):
         cfg = config_from_text(meta['cfg'], path)
