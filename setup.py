@@ -128,6 +128,7 @@ setup(
     package_data={'mmdistill': ['py.typed']},
     install_requires=RUNTIME,
     extras_require=EXTRAS,
+    entry_points={'console_scripts': ['mmdistill = mmdistill.cli:main']},
     cmdclass={'build_py': BuildPy},
     zip_safe=False,
 )

@@ -13,6 +13,8 @@ TESTS = Path(__file__).parent
 OF_A_FOLDER = {'test_every_loss.py'}
 #: Packages by layer, from the top; what is not here is the lowest.
 LAYERS = (
+    {'cli'},
+    {'api'},
     {'engine'},
     {'export'},
     {'models', 'datasets', 'evaluation'},
@@ -73,7 +75,8 @@ def imported(path: Path) -> Iterator[tuple[str, int]]:
 
 def test_every_layer_is_there():
     for name in set.union(*LAYERS):
-        assert (PACKAGE / name / '__init__.py').is_file()
+        package = PACKAGE / name / '__init__.py'
+        assert package.is_file() or (PACKAGE / f'{name}.py').is_file()
 
 
 def test_imports_go_down_only():

@@ -26,10 +26,11 @@ from itertools import product
 from pathlib import Path
 
 from _runs import history, train
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 
 import mmdistill
 from mmdistill.engine.settings import check_keys, differences, flat
+from mmdistill.utils.config_reading import read_config
 
 RECORD = 'comparison.json'
 
@@ -84,7 +85,7 @@ def read(config: Path, seed: int, args: argparse.Namespace) -> dict:
     parser.add_argument('--options', nargs='*', action=DictAction)
     options = [f'randomness.seed={seed}', *args.cfg_options]
     given = parser.parse_args(['--options', *options]).options
-    cfg = Config.fromfile(config, import_custom_modules=False)
+    cfg = read_config(config, import_custom_modules=False)
     cfg.merge_from_dict(given)
     try:
         check_keys(cfg, f'the config {str(config)!r}')

@@ -75,7 +75,7 @@ def check_out(args):
 
 def merge_args(cfg, args):
     """Lay the flags of testing over the config."""
-    from mmdistill.engine.cli import (
+    from mmdistill.engine.run_config import (
         leave_out_teachers,
         require_file,
         set_dataloader_defaults,
@@ -152,8 +152,8 @@ def test(cfg, args):
     from mmengine.dist import is_main_process
     from mmengine.evaluator import DumpResults
 
-    from mmdistill.engine.cli import build_runner
     from mmdistill.engine.hooks.strict_load_hook import StrictLoadHook
+    from mmdistill.engine.run_config import build_runner
 
     runner = build_runner(cfg)
     runner.register_hook(StrictLoadHook())
@@ -170,8 +170,8 @@ def run(args):
     check_out(args)
     from mmengine.config import Config
 
-    from mmdistill.engine.cli import load_config
     from mmdistill.engine.launch import launched
+    from mmdistill.engine.run_config import load_config
 
     cfg = load_config(args)
     merge_args(cfg, args)

@@ -20,6 +20,7 @@ from mmdistill.checkpoints import trust_checkpoints
 from mmdistill.engine.settings import check_keys
 from mmdistill.registry import RUNNERS
 from mmdistill.utils import register_all_modules
+from mmdistill.utils.config_reading import read_config
 
 
 def load_config(args: Namespace) -> Config:
@@ -40,7 +41,7 @@ def load_config(args: Namespace) -> Config:
     if args.trust_checkpoints:
         trust_checkpoints()
     require_file(args.config, 'the config')
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config)
     cfg.merge_from_dict(args.cfg_options or {})
     check_keys(cfg, f'the config {args.config!r}')
     cfg.launcher = args.launcher

@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.config import Config, ConfigDict
 
-from mmdistill.engine.cli import (
+from mmdistill.engine.run_config import (
     leave_out_teachers,
     require_file,
     set_dataloader_defaults,

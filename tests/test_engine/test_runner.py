@@ -7,7 +7,7 @@ from helpers import digits_config
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-from mmdistill.engine.cli import build_runner
+from mmdistill.engine.run_config import build_runner
 from mmdistill.engine.runner import DistillRunner
 
 

@@ -71,7 +71,7 @@ def test_processes_keep_equal_weights(toy):
     script.write_text(
         'import torch, torch.distributed as dist\n'
         'from mmengine.config import Config\n'
-        'from mmdistill.engine.cli import build_runner\n'
+        'from mmdistill.engine.run_config import build_runner\n'
         'from mmdistill.engine.launch import launched\n'
         'cfg = Config.fromfile("toy.py")\n'
         'cfg.update(launcher="pytorch", work_dir="equal")\n'

@@ -86,7 +86,7 @@ def test_wrong_commands_say_what_to_change(
     main, monkeypatch, options, error, message
 ):
     """Before anything is built: the runner is not even asked for."""
-    monkeypatch.setattr('mmdistill.engine.cli.build_runner', None)
+    monkeypatch.setattr('mmdistill.engine.run_config.build_runner', None)
     monkeypatch.setattr('mmengine.device.get_device', lambda: 'cpu')
     with pytest.raises(error, match=message):
         main('train', *options)
@@ -173,6 +173,6 @@ def test_a_missing_or_misshapen_tensor_fails(toy, trained, main):
 def test_wrong_test_commands_say_what_to_change(
     main, monkeypatch, options, error, message
 ):
-    monkeypatch.setattr('mmdistill.engine.cli.build_runner', None)
+    monkeypatch.setattr('mmdistill.engine.run_config.build_runner', None)
     with pytest.raises(error, match=message):
         main('test', 'toy.py', *options)
