@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 from mmengine import fileio
@@ -127,10 +128,10 @@ class OwnImages(CustomDataset):
             return super().prepare_data(idx)
         except Exception as error:
             path = self.get_data_info(idx)['img_path']
-            _, bad = examine([path])
+            _, bad = examine([Path(path)])
             if not bad:
                 raise
             raise UnreadableFile(
                 f'{str(path)!r}, sample {idx} of {type(self).__name__}: '
-                f'{bad[path]}; replace the file or take it away'
+                f'{bad[Path(path)]}; replace the file or take it away'
             ) from error

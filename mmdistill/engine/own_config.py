@@ -9,13 +9,13 @@ from typing import Any
 from mmengine.config import Config
 
 from mmdistill.datasets.own_data import OwnData
-from mmdistill.engine.config_text import (
+from mmdistill.engine.methods import Method
+from mmdistill.engine.python_text import (
     Name,
     statement,
     subscripts,
     text_of,
 )
-from mmdistill.engine.methods import Method
 from mmdistill.engine.recipe import WARMUP, Recipe
 
 HERE = '{{ fileDirname }}'  # MMEngine's name of the config's folder

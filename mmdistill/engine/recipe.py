@@ -18,7 +18,7 @@ SIDES = (32, 64, 96, 128, 160, 192, 224)
 # as its steps are divided by the gradient's size. More harms transformers.
 BASE_LR, BASE_BATCH, MOST_LR = 1e-3, 128, 2e-3
 # Images that a run looks at, on a GPU and without one: minutes for both.
-BUDGET = dict(gpu=400_000, cpu=20_000)
+BUDGET = dict(gpu=400_000, cpu=12_000)
 FEWEST_EPOCHS, MOST_EPOCHS = 5, 200
 FEWEST_STEPS = 8  # an epoch: fewer, and batch norms and queues see little
 WARMUP = 0.05  # of all steps: AdamW's second moments are noise before
