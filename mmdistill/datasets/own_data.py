@@ -152,9 +152,10 @@ def _split_folders(place: Path, notes: list[str]) -> tuple[Path, Path | None]:
         if child.is_dir() and not child.name.startswith('.')
     }
     train = next((found[name] for name in _TRAIN if name in found), None)
-    if train is None:
-        return place, None
     held_out = [found[name] for name in _VAL if name in found]
+    # A lone folder of that name may hold pictures of trains.
+    if train is None or not (held_out or _has_folders(train)):
+        return place, None
     if held_out and held_out[0].resolve() == train.resolve():
         raise DataError(
             f'{str(train)!r} and {str(held_out[0])!r} are the same folder; '
@@ -166,6 +167,13 @@ def _split_folders(place: Path, notes: list[str]) -> tuple[Path, Path | None]:
     if left:
         notes.append(f'beside train/, nothing is read of {sorted(left)}')
     return train, held_out[0] if held_out else None
+
+
+def _has_folders(place: Path) -> bool:
+    return any(
+        child.is_dir() and not child.name.startswith('.')
+        for child in place.iterdir()
+    )
 
 
 def _samples(place: Path, labels: bool | None) -> tuple[list[Sample], bool]:

@@ -75,7 +75,9 @@ def run(
         raise ValueError(f'export={export!r} is none of the formats {known}')
     folder = _folder(data, method, out)
     config = folder / CONFIG
-    if not (resume and config.is_file()):
+    if resume and config.is_file():
+        print(f'goes on with the run in {folder}, as its config says')
+    else:
         _require_free(folder)
         found = look_at(data, val, labels, val_share, seed)
         _require_outside(folder, found)

@@ -13,6 +13,7 @@ from mmdistill.datasets.own_data import DataError, OwnData
 from mmdistill.engine.methods import Method, names_where
 from mmdistill.export import load_student
 from mmdistill.models.zoo import (
+    LIBRARIES,
     get_model,
     is_model_name,
     model_info,
@@ -52,6 +53,13 @@ def fit_teacher(
             "'timm/resnet18' (`mmdistill list models`), or a checkpoint file"
         )
     info = model_info(name)
+    library = LIBRARIES.get(name.partition('/')[0])
+    if library is not None and not library.publishes:
+        raise DataError(
+            f'the teacher {name!r} has no published weights, and would be a '
+            'random network; train it on the data first (train_teacher=True, '
+            '--train-teacher), or give its file'
+        )
     if data.classes is None or not method.compares_scores:
         return teacher
     classes = data.classes

@@ -139,3 +139,9 @@ def test_nothing_there(tmp_path):
         look_at(tmp_path)
     with pytest.raises(FileNotFoundError, match='neither a folder nor a list'):
         look_at(tmp_path / 'none')
+
+
+def test_pictures_of_trains_are_a_class(tmp_path):
+    class_folders(tmp_path, classes=2)
+    (tmp_path / 'color_0').rename(tmp_path / 'train')
+    assert look_at(tmp_path).classes == ('color_1', 'train')

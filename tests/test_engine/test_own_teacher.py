@@ -68,3 +68,9 @@ def test_other_classes(teacher, tmp_path):
     mmdistill.distill(
         data, 'timm/resnet10t', teacher, 'at', tmp_path / 'at', **QUICK
     )
+
+
+def test_a_random_teacher_is_refused(tmp_path):
+    found = look_at(class_folders(tmp_path / 'data'))
+    with pytest.raises(DataError, match='random network.*--train-teacher'):
+        fit_teacher('cifar/resnet8', found, get_method('at'), tmp_path, [])
