@@ -75,6 +75,11 @@ class Method:
     def needs_labels(self) -> bool:
         """Whether it is nothing without labels."""
         losses = self.settings.get('losses') or {}
+        phases = {
+            phase for loss in self.losses.values() for phase in loss.phases
+        }
+        if phases == {Phase.WARMUP}:
+            return True  # then the student learns from labels alone
         return self.kind in ('alone', 'peers') or any(
             'label' in _required(kind, losses[key])
             for key, kind in self.losses.items()

@@ -20,6 +20,7 @@ from mmdistill.engine.recipe import WARMUP, Recipe
 
 HERE = '{{ fileDirname }}'  # MMEngine's name of the config's folder
 _NEIGHBORS = 20  # of k-NN, as papers without labels have it
+_CUT = 1  # the last stage that branches share: more leaves them no choice
 _PEERS = 2  # networks that learn together: the fewest, hence the quickest
 _LARGE = 128  # pixels from which test images are cropped, as ImageNet's
 
@@ -118,8 +119,9 @@ def _model(
     scheme = method.settings.get('type', 'OfflineDistiller')
     model: dict[str, Any] = dict(type=scheme, student=student)
     if method.kind == 'peers':
-        mode = 'branch' if method.shares_stages else 'network'
-        model.update(type='OnlineDistiller', num_peers=_PEERS, mode=mode)
+        model.update(type='OnlineDistiller', num_peers=_PEERS, mode='network')
+        if method.shares_stages:
+            model.update(mode='branch', cut=_CUT)
     if teacher is not None:
         model['teacher'] = teacher
     model['input_size'] = size

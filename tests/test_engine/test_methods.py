@@ -34,6 +34,8 @@ def test_what_some_need():
     needs = names_where(lambda m: m.needs_labels, ['kd', 'crd', 'dml', 'rkd'])
     assert needs == 'crd, dml'
     assert get_method('ab').has_warmup
+    assert get_method('ab').needs_labels
+    assert not get_method('ft').needs_labels
     assert get_method('cocord').views == 2
     assert get_method('mcl_okd_kd').has_teacher
     assert not get_method('mcl_okd').has_teacher
