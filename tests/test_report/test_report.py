@@ -1,6 +1,7 @@
 """The whole page, of every kind of run."""
 
 import re
+import sys
 
 import pytest
 from helpers import crops_config, digits_config, distiller, tiny_encoder
@@ -88,6 +89,15 @@ def test_a_part_that_cannot_be_made_says_why(distilled, tmp_path):
     page = out.read_text()
     assert 'This is not there' in text(page)
     assert 'Curves' in titles(page) and 'Config' in titles(page)
+
+
+def test_without_captum_it_says_what_to_install(
+    distilled, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, 'captum.attr', None)
+    page = make_report(distilled, tmp_path / 'page.html').read_text()
+    assert 'Grad-CAM needs captum' in text(page)
+    assert 'mmdistill[report]' in page and 'Cost' in titles(page)
 
 
 def test_no_run(tmp_path):

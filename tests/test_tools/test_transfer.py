@@ -47,6 +47,7 @@ def test_train_then_test(folder, main):
     rows = [json.loads(line) for line in scalars.splitlines()]
     assert [row['loss'] > 0 for row in rows if 'loss' in row] == [True] * 3
     trained = [row for row in rows if 'coco/bbox_AP50' in row][-1]
+    assert [*logs.glob('*/vis_data/events.out.tfevents.*')]  # TensorBoard's
     report = (logs / 'report.html').read_text()
     assert 'coco/bbox_AP50' in report and 'Parameters alone' in report
     assert 'is not there' not in report
