@@ -1,25 +1,29 @@
 """mmdistill: representation distillation on MMEngine and MMPretrain."""
 
+import importlib as _importlib
 import warnings as _warnings
+
+from mmdistill.version import __version__
 
 # mmcv without compiled ops says so when it is imported, by whomever; nothing
 # here needs them.
 _warnings.filterwarnings('ignore', message='Fail to import ``MultiScale')
 
-from typing import Any as _Any
+#: Where what is offered here stands. It is imported when it is asked for, so
+#: that this import, and the help of the command, take no time.
+_OFFERED = dict(
+    distill='mmdistill.api',
+    load='mmdistill.predicting',
+    list_models='mmdistill.models.zoo',
+    get_model='mmdistill.models.zoo',
+)
 
-from mmdistill import registry
-from mmdistill.version import __version__
-
-_OF_API = ('distill', 'get_model', 'list_models', 'load')
-
-__all__ = ['__version__', 'registry', *_OF_API]
+__all__ = ['__version__', 'registry', *_OFFERED]
 
 
-def __getattr__(name: str) -> _Any:
-    """The functions of `mmdistill.api`, imported when they are asked for."""
-    if name not in _OF_API:
-        raise AttributeError(f"module 'mmdistill' has no attribute {name!r}")
-    from mmdistill import api
-
-    return getattr(api, name)
+def __getattr__(name):
+    if name == 'registry':
+        return _importlib.import_module('mmdistill.registry')
+    if name in _OFFERED:
+        return getattr(_importlib.import_module(_OFFERED[name]), name)
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

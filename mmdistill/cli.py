@@ -1,204 +1,248 @@
-"""The console command ``mmdistill``; ``python -m mmdistill`` is the same."""
+"""The console command: ``mmdistill distill``, ``train``, ``predict``, ...
+
+Nothing heavy is imported before a command is known, so that help is quick.
+"""
 
 from __future__ import annotations
 
 import argparse
-import shlex
+import ast
+import os
+import runpy
 import sys
 from collections.abc import Sequence
+from typing import Any
 
-#: Subcommands that are scripts of tools/.
-TOOLS = dict(
-    train='train a config',
-    test='test a checkpoint of a config',
-    compare='run several configs over several seeds, and compare them',
-    export='write a student as ONNX, for torchvision, timm, ...',
-    predict='what a student says of pictures',
-    embed='features of a folder of pictures, in a file',
-    doctor='look for mistakes in a config, and say what it will cost',
-    report='a page about a finished run',
+from mmdistill.utils.shipped import shipped_folder
+from mmdistill.version import __version__
+
+#: Commands that are scripts of ``tools``, with what they do.
+SCRIPTS = dict(
+    train=('train.py', 'train from a config'),
+    test=('test.py', 'test a checkpoint with its config'),
+    compare=('compare.py', 'run configs over seeds: means and gains'),
+    export=('export_student.py', 'write a student for other tools'),
+    predict=('predict.py', 'what a student says of images'),
+    embed=('embed.py', 'features of images in a file'),
+    doctor=('doctor.py', "find a config's mistakes before training"),
+    report=('report.py', 'an HTML report of a finished run'),
 )
-_SCRIPTS = dict(export='export_student')
-_KINDS = ('models', 'methods', 'losses', 'formats')
+#: Commands that stand here.
+OWN = dict(
+    distill='train a student on a folder of images, in one command',
+    list='names of models, methods, losses, formats and other parts',
+)
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line, of which the tools' own part is left to them."""
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run a command.
+
+    Args:
+        argv: its name and arguments; those of the process when None.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if not argv or argv[0] in ('-h', '--help'):
+        print(help_text())
+        return
+    if argv[0] == '--version':
+        print(f'mmdistill {__version__}')
+        return
+    name, *rest = argv
+    if name == 'distill':
+        distill(rest)
+    elif name == 'list':
+        show_names(rest)
+    elif name in SCRIPTS:
+        run_script(name, rest)
+    else:
+        raise SystemExit(_unknown(name))
+
+
+def help_text() -> str:
+    """What ``mmdistill --help`` prints."""
+    about = {**OWN, **{name: what for name, (_, what) in SCRIPTS.items()}}
+    lines = [f'  {name:<10}{what}' for name, what in about.items()]
+    return '\n'.join(
+        [
+            'usage: mmdistill COMMAND ... (mmdistill COMMAND --help)',
+            '',
+            'Train small vision models from the representations of larger '
+            'ones.',
+            '',
+            *lines,
+            '',
+            '  mmdistill distill photos --student timm/resnet18 \\',
+            '      --teacher timm/resnet50 --train-teacher --out runs/kd',
+            '  mmdistill predict runs/kd/student_best.pth photo.jpg',
+        ]
+    )
+
+
+def _unknown(name: str) -> str:
+    import difflib
+
+    known = [*OWN, *SCRIPTS]
+    near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
+    hint = f'; did you mean {" or ".join(near)}?' if near else ''
+    return (
+        f'mmdistill has no command {name!r}{hint} (it has {", ".join(known)})'
+    )
+
+
+def run_script(name: str, argv: Sequence[str]) -> None:
+    """Run a script of ``tools`` as if it had been started itself.
+
+    Raises:
+        SystemExit: if the installation does not have it.
+    """
+    folder = shipped_folder('tools')
+    path = folder / SCRIPTS[name][0]
+    if not path.is_file():
+        raise SystemExit(
+            f'mmdistill {name} needs {path}, which this version of mmdistill '
+            'does not have'
+        )
+    before = sys.argv, list(sys.path)
+    sys.argv = [str(path), *argv]
+    sys.path.insert(0, str(folder))  # scripts import modules beside them
+    try:
+        runpy.run_path(str(path), run_name='__main__')
+    finally:
+        sys.argv, sys.path[:] = before
+
+
+# distill --------------------------------------------------------------------
+def distill(argv: Sequence[str]) -> None:
+    """Parse the arguments of ``mmdistill distill`` and run it."""
+    args = _distill_parser().parse_args(argv)
+    options = dict(_option(text) for text in args.options)
+    settings = vars(args)
+    names = 'student', 'teacher'
+    models = {key: _model(settings.pop(key)) for key in names}
+    debug = settings.pop('debug')
+    from mmdistill.api import distill as train
+    from mmdistill.engine.command import run_command
+
+    result = run_command(
+        lambda _: train(**{**settings, 'options': options}, **models),
+        argparse.Namespace(debug=debug),
+    )
+    print(f'student: {result.student}')
+    if result.accuracy is not None:
+        print(f'accuracy: {result.accuracy:.2f} %')
+    for name in ('exported', 'report', 'config'):
+        if getattr(result, name) is not None:
+            print(f'{name}: {getattr(result, name)}')
+
+
+def _distill_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog='mmdistill',
-        description='Train small vision models from the representations of '
-        'larger ones.',
-        epilog='`mmdistill COMMAND --help` says more.',
+        'mmdistill distill',
+        description=OWN['distill'],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog='A model is LIBRARY/NAME (mmdistill list models), a '
+        "checkpoint file, or\n\"dict(type='timm/resnet18', "
+        'pretrained=True)".',
     )
-    parser.add_argument('--version', action='store_true', help='say it')
-    commands = parser.add_subparsers(dest='command', metavar='COMMAND')
-    _add_distill(commands)
-    for name, about in TOOLS.items():
-        one = commands.add_parser(name, help=about, add_help=False)
-        one.add_argument('rest', nargs=argparse.REMAINDER)
-    listing = commands.add_parser(
-        'list', help='names of models, methods, losses, formats'
-    )
-    listing.add_argument('kind', choices=_KINDS, nargs='?', default='models')
-    listing.add_argument(
-        'pattern',
-        nargs='?',
-        default='*',
-        help="with wildcards, in quotation marks: 'timm/vit_tiny*'",
-    )
-    return parser
-
-
-def _add_distill(commands: argparse._SubParsersAction) -> None:
-    about = 'train a student on a folder of images, taught by a teacher'
-    one = commands.add_parser('distill', help=about, description=about)
-    one.add_argument(
-        'data',
-        help='class folders (train/ and val/, or the classes alone), a list '
-        "of lines 'path label', or a folder of unlabeled images",
-    )
-    one.add_argument(
-        '--student', required=True, help='such as timm/resnet18, or a file'
-    )
-    one.add_argument(
-        '--teacher', help='such as timm/resnet50, or the file of a student'
-    )
-    one.add_argument(
-        '--method',
-        default='kd',
-        help="one of `mmdistill list methods`; 'task' is the student alone",
-    )
-    one.add_argument('--out', required=True, help='folder of the run')
-    one.add_argument('--val', help='validation images, if elsewhere')
-    one.add_argument(
-        '--teacher-ckpt', metavar='FILE', help="of the teacher's weights"
-    )
-    one.add_argument(
-        '--pretrained',
+    add = parser.add_argument
+    add('data', help='class folders, train and val folders, images or a list')
+    add('--student', required=True, metavar='MODEL')
+    add('--teacher', metavar='MODEL')
+    add('--method', default='kd', help='default: kd; mmdistill list methods')
+    add('--out', metavar='DIR', help='default: work_dirs/<data>_<method>')
+    add('--resume', action='store_true', help='go on with the run in --out')
+    add(
+        '--train-teacher',
         action='store_true',
-        help='start the student from its published weights',
+        help='train the teacher on the data first',
     )
-    one.add_argument('--size', type=int, help='height and width of images')
-    one.add_argument('--epochs', type=int)
-    one.add_argument('--batch-size', type=int)
-    one.add_argument('--lr', type=float)
-    one.add_argument('--workers', type=int, help='that load images')
-    one.add_argument('--seed', type=int, default=0)
-    one.add_argument(
-        '--export', metavar='FORMAT', help='also write onnx or torch-export'
+    add('--export', metavar='FORMAT', help='such as onnx')
+    add(
+        '--no-labels',
+        dest='labels',
+        action='store_const',
+        const=False,
+        help='folders are no classes',
     )
-    one.add_argument(
-        '--resume', action='store_true', help='go on with the run in --out'
+    add('--val', metavar='DATA', help='validation images, as the data')
+    add(
+        '--val-share',
+        type=float,
+        default=0.2,
+        help='part of each class to validate with, without --val',
     )
-    one.add_argument(
-        '--options',
+    add('--seed', type=int, default=0)
+    add(
+        '--no-flip',
+        dest='flip',
+        action='store_false',
+        help='do not mirror images: left and right matter',
+    )
+    for name, kind in _NUMBERS.items():
+        add(f'--{name.replace("_", "-")}', type=kind, help=_CHOSEN)
+    add(
+        '--cfg-options',
+        dest='options',
         nargs='+',
         default=[],
         metavar='KEY=VALUE',
-        help='other settings, such as model.losses.kd.temperature=2',
+        help='settings of the config, such as model.losses.kd.temperature=2',
     )
-    one.add_argument(
-        '--debug', action='store_true', help='errors with their traceback'
+    add('--debug', action='store_true', help='show tracebacks')
+    return parser
+
+
+_CHOSEN = 'default: chosen from the data, and printed'
+_NUMBERS: dict[str, type] = dict(
+    size=int, batch_size=int, epochs=int, lr=float, workers=int
+)
+
+
+def _option(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition('=')
+    if not equals:
+        raise SystemExit(f'--cfg-options {text!r} should be KEY=VALUE')
+    try:
+        return key, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return key, value
+
+
+def _model(text: str | None) -> str | dict | None:
+    """A model's name; or its config, written as ``dict(type=..., ...)``."""
+    if text is None or not text.startswith('dict('):
+        return text
+    try:
+        call = ast.parse(text, mode='eval').body
+        return {k.arg: ast.literal_eval(k.value) for k in call.keywords}
+    except (SyntaxError, ValueError):
+        raise SystemExit(
+            f'{text!r} should be a name, or dict(type=NAME, KEY=VALUE, ...) '
+            'of plain values'
+        ) from None
+
+
+# list -----------------------------------------------------------------------
+def show_names(argv: Sequence[str]) -> None:
+    """Print the names that ``mmdistill list`` is asked for."""
+    from mmdistill.engine.listing import KINDS, names_of
+
+    parser = argparse.ArgumentParser('mmdistill list', description=OWN['list'])
+    parser.add_argument('kind', choices=KINDS)
+    parser.add_argument(
+        'pattern', nargs='?', default='*', help="such as 'timm/vit_tiny*'"
     )
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command; exits with 1 after an error, whose last line says it.
-
-    Args:
-        arguments: of the command line; the process's when None.
-    """
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if arguments and arguments[0] in TOOLS:
-        _run_tool(arguments[0], arguments[1:])
-        return
-    args = parser().parse_args(arguments)
-    if args.version:
-        from mmdistill.version import __version__
-
-        print(f'mmdistill {__version__}')
-    elif args.command is None:
-        parser().print_help()
-    else:
-        from mmdistill.engine.command import run_command
-
-        run = _distill if args.command == 'distill' else _list
-        args.line = shlex.join(['mmdistill', *arguments])
-        run_command(run, args)
-
-
-def _run_tool(name: str, arguments: Sequence[str]) -> None:
-    from mmdistill.engine.tool_runs import tool
-
-    with tool(_SCRIPTS.get(name, name), arguments) as script:
-        script['main']()
-
-
-def _distill(args: argparse.Namespace) -> None:
-    from mmengine.config import DictAction
-
-    from mmdistill.api import distill
-
-    options = argparse.ArgumentParser()
-    options.add_argument('--options', nargs='*', action=DictAction)
-    given = options.parse_args(['--options', *args.options]).options
-    result = distill(
-        args.data,
-        args.student,
-        args.teacher,
-        args.method,
-        args.out,
-        val=args.val,
-        teacher_ckpt=args.teacher_ckpt,
-        pretrained=args.pretrained,
-        size=args.size,
-        epochs=args.epochs,
-        batch_size=args.batch_size,
-        lr=args.lr,
-        workers=args.workers,
-        seed=args.seed,
-        options=given,
-        resume=args.resume,
-        export=args.export,
-        command=args.line,
-    )
-    if result.accuracy is not None:
-        text = f'student: {result.accuracy:.2f} %'
-        if result.teacher_accuracy is not None:
-            text += f'; teacher: {result.teacher_accuracy:.2f} %'
-        print(text)
-    for what in ('student', 'best', 'exported', 'report'):
-        if (path := getattr(result, what)) is not None:
-            print(f'{what}: {path}')
-
-
-def _list(args: argparse.Namespace) -> None:
-    import fnmatch
-
-    if args.kind == 'models':
-        from mmdistill.api import list_models
-
-        names = list_models(args.pattern)
-    else:
-        from mmdistill.utils import register_all_modules
-
-        register_all_modules()
-        names = fnmatch.filter(_names(args.kind), args.pattern)
-    print('\n'.join(names) or f'nothing is called {args.pattern!r}')
-
-
-def _names(kind: str) -> list[str]:
-    if kind == 'methods':
-        from mmdistill.engine.own_methods import list_methods
-
-        return list_methods()
-    if kind == 'formats':
-        from mmdistill.export.formats import all_formats
-
-        return sorted(all_formats())
-    from mmdistill.models import losses
-
-    return [name for name in losses.__all__ if name.endswith('Loss')]
+    args = parser.parse_args(argv)
+    names = names_of(args.kind, args.pattern)
+    if not names:
+        raise SystemExit(
+            f'no {args.kind} are named {args.pattern!r}; try a pattern with '
+            "wildcards, such as '*resnet18*'"
+        )
+    try:
+        print('\n'.join(names))
+    except BrokenPipeError:  # | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == '__main__':

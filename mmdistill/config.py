@@ -6,32 +6,14 @@ import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
+from mmdistill.utils.shipped import shipped_folder
+
 #: How a config names one of ours: ``_base_ = 'mmdistill::own_data/kd.py'``.
 PREFIX = 'mmdistill::'
-_PACKAGE = Path(__file__).resolve().parent
-
-
-def shipped(folder: str) -> Path:
-    """Where a folder of ours is: beside the package, or in the wheel.
-
-    Args:
-        folder: 'configs' or 'tools'.
-    Raises:
-        FileNotFoundError: if the installation lacks it.
-    """
-    places = _PACKAGE.parent / folder, _PACKAGE / '.mim' / folder
-    for place in places:
-        if (
-            place / ('_base_' if folder == 'configs' else 'train.py')
-        ).exists():
-            return place
-    raise FileNotFoundError(
-        f'mmdistill is installed without its {folder} (looked for in '
-        f'{places[0]} and {places[1]}); install it from a wheel or a clone'
-    )
 
 
 def config_path(name: str) -> str:
@@ -44,7 +26,7 @@ def config_path(name: str) -> str:
     """
     if not name.startswith(PREFIX):
         return name
-    folder = shipped('configs')
+    folder = shipped_folder('configs')
     path = folder / name.removeprefix(PREFIX)
     if path.is_file():
         return str(path)
@@ -58,7 +40,7 @@ def config_path(name: str) -> str:
 
 
 @contextmanager
-def our_configs() -> Iterator[None]:
+def _our_configs() -> Iterator[None]:
     """Let MMEngine find configs of ours, while it reads one.
 
     Of the packages that a base may name, MMEngine has a table of its own.
@@ -75,3 +57,14 @@ def our_configs() -> Iterator[None]:
         yield
     finally:
         Config._get_cfg_path = staticmethod(find)
+
+
+def from_file(path: str | Path, **options: Any) -> Config:
+    """MMEngine's ``Config.fromfile``, for configs whose bases may be ours.
+
+    Args:
+        path: of the config, see `config_path`.
+        options: of MMEngine's.
+    """
+    with _our_configs():
+        return Config.fromfile(config_path(str(path)), **options)

@@ -32,7 +32,7 @@ def in_full(leaf: str) -> bool:
 
 def is_transfer(leaf: str) -> bool:
     """Whether a leaf is a full-size detector or segmentor."""
-    return leaf.startswith('transfer/')
+    return leaf.startswith('transfer/') or leaf == 'own_data/detector.py'
 
 
 def is_for_testing(leaf: str) -> bool:
@@ -204,7 +204,7 @@ def test_there_are_leaves():
         'protocpc infonce vanilla quickstart privileged protocpc_ssl seed '
         'compress label_free dino protocpc_self swav oss ssl_alone evaluation '
         'mcl_okd dml cl_ilr one okddip online_digits few_shot transfer '
-        'transfer_digits'
+        'transfer_digits own_data'
     )
     assert set(methods.split()) <= folders
 
@@ -287,6 +287,8 @@ def built(cfg: Config):
     model = shrunk(cfg.model.to_dict())
     for key in {'teacher_ckpt', 'checkpoint'} & set(model):
         model[key] = None
+    if '/' in (model.get('teacher') or {}).get('type', ''):
+        model['teacher']['pretrained'] = False  # no network here
     model['data_preprocessor'] = cfg.data_preprocessor
     return MODELS.build(model)
 

@@ -84,7 +84,7 @@ def merge_args(cfg, args):
     require_file(args.checkpoint, 'the checkpoint')
     cfg.load_from = args.checkpoint
     cfg.resume = False
-    tested = cfg.test_cfg or {}
+    tested = cfg.get('test_cfg') or {}
     if 'part' in tested and tested.get('type', 'TestLoop') == 'TestLoop':
         raise ValueError(
             f'test_cfg.part={tested.part!r} says whose features k-NN reads, '

@@ -14,6 +14,7 @@ from mmdistill.datasets.image_list import ImageNetSubset
 from mmdistill.datasets.labels import dataset_labels
 from mmdistill.datasets.mini_imagenet import MiniImageNet
 from mmdistill.datasets.omniglot import Omniglot
+from mmdistill.datasets.own_images import OwnImages
 from mmdistill.datasets.paired_images import PairedImages
 from mmdistill.datasets.sample_stream import (
     IndexedDataset,
@@ -56,6 +57,7 @@ __all__ = [
     'MiniImageNet',
     'MultiCrop',
     'Omniglot',
+    'OwnImages',
     'PackPairInputs',
     'PackDenseInputs',
     'PairedImages',

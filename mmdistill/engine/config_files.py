@@ -10,9 +10,10 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmdistill.config import PREFIX, config_path, our_configs, shipped
+from mmdistill.config import PREFIX, config_path, from_file
 from mmdistill.engine.doctor.finding import did_you_mean
 from mmdistill.utils import register_all_modules
+from mmdistill.utils.shipped import shipped_folder
 
 
 def read_config(path: str | Path, **options: Any) -> Config:
@@ -29,8 +30,7 @@ def read_config(path: str | Path, **options: Any) -> Config:
     path = config_path(str(path))
     require_file(path, 'the config')
     try:
-        with our_configs():
-            return Config.fromfile(path, **options)
+        return from_file(path, **options)
     except FileNotFoundError as error:
         found = _missing_base(Path(path))
         if found is None:
@@ -82,7 +82,7 @@ def _missing_base(config: Path) -> tuple[Path, str, Path] | None:
     """
     for name in _bases(config):
         if name.startswith(PREFIX):
-            base = shipped('configs') / name.removeprefix(PREFIX)
+            base = shipped_folder('configs') / name.removeprefix(PREFIX)
         elif '::' in name:  # of another package
             continue
         else:

@@ -1,36 +1,45 @@
-"""The numbers of a run on one's own images, and why they are what they are."""
+"""Numbers of a training that follow from the data: rules and their reasons.
+
+They are a start that works, not an optimum. Each can be set; a choice is
+printed with its reason, and stands in the config that is written.
+"""
 
 from __future__ import annotations
 
+import math
 import os
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import nn
+# Sides that networks halve without a rest four times or more.
+SIDES = (32, 64, 96, 128, 160, 192, 224)
+# Learning rate of AdamW for 128 images a step; for others by the square root,
+# as its steps are divided by the gradient's size. More harms transformers.
+BASE_LR, BASE_BATCH, MOST_LR = 1e-3, 128, 2e-3
+# Images that a run looks at, on a GPU and without one: minutes for both.
+BUDGET = dict(gpu=400_000, cpu=12_000)
+FEWEST_EPOCHS, MOST_EPOCHS = 5, 200
+FEWEST_STEPS = 8  # an epoch: fewer, and batch norms and queues see little
+WARMUP = 0.05  # of all steps: AdamW's second moments are noise before
+# Negatives are drawn from the bank, one row an image. With more than half of
+# it every step sees the same ones.
+NEGATIVES = 0.5
 
-# Images that a run sees, at least: a small network learns little from fewer,
-# and a CPU is done with more only tomorrow.
-_SEEN = dict(cpu=20_000, cuda=200_000)
-_EPOCHS = 20, 100
-# Batches of an epoch that are worth an epoch's end.
-_BATCHES = 8
-_LARGEST_BATCH = dict(cpu=64, cuda=256)
-# For a batch of 64. SGD's is that of the CIFAR benchmarks; transformers do
-# not train with it, and take DeiT's: 5e-4 for a batch of 512.
-_SGD, _ADAMW = 0.05, 5e-4 / 8
-_STRIDE = 32  # of the last map of most networks
 
-
-@dataclass
+@dataclass(frozen=True)
 class Recipe:
-    """Numbers of a run.
+    """What a training is made with.
 
     Attributes:
-        size: height and width of the images.
-        batch_size, epochs, lr, workers: of training.
-        optimizer: 'SGD' or 'AdamW'.
-        why: a sentence for each, by its name.
+        size: side of the images in pixels.
+        batch_size: of a step.
+        epochs: of the whole run.
+        lr: learning rate of AdamW at its highest.
+        workers: processes that load images.
+        losses: settings of the method's losses that the data changes, by the
+            path below ``losses``.
+        reasons: a line for each choice.
     """
 
     size: int
@@ -38,128 +47,100 @@ class Recipe:
     epochs: int
     lr: float
     workers: int
-    optimizer: str
-    why: dict[str, str] = field(default_factory=dict)
-
-    def summary(self) -> str:
-        """One line for each number."""
-        return '\n'.join(
-            f'  {name:<11}{getattr(self, name)!s:<9} {reason}'
-            for name, reason in self.why.items()
-        )
+    losses: dict[str, Any]
+    reasons: list[str]
 
 
-def choose(
-    count: int,
+def recipe_for(
+    images: int,
     side: int,
-    student: nn.Module,
-    own_size: int,
-    takes_any_size: bool,
+    losses: Mapping[str, dict],
+    fixed_size: int | None = None,
+    has_gpu: bool = False,
     **given: Any,
 ) -> Recipe:
-    """Choose the numbers that are not given.
+    """Choose the numbers for a training set.
 
     Args:
-        count: of training images.
-        side: median of the images' shorter sides.
-        student: the network, of which its kind of layers is looked at.
-        own_size: of the images that the student was made for.
-        takes_any_size: whether it takes others.
-        given: ``size``, ``batch_size``, ``epochs``, ``lr``, ``workers``;
-            None where it is to be chosen.
+        images: in the training set.
+        side: the median of their shorter sides.
+        losses: the method's, for their queues and negatives.
+        fixed_size: the side that the student's network needs, if it takes no
+            other.
+        has_gpu: whether there is one.
+        given: ``size``, ``batch_size``, ``epochs``, ``lr``, ``workers`` that
+            the user has set; None for those that are to be chosen.
+    Raises:
+        ValueError: for a number that is not positive.
     """
-    device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    why: dict[str, str] = {}
+    for key, value in given.items():
+        least = 0 if key == 'workers' else 1e-12
+        if value is not None and value < least:
+            raise ValueError(f'{key}={value} is too small')
+    reasons = []
 
-    def take(name: str, value: Any, reason: str) -> Any:
-        if given.get(name) is not None:
-            value, reason = given[name], 'given'
-        why[name] = reason
+    def choose(key: str, value: Any, reason: str) -> Any:
+        if given.get(key) is not None:
+            value, reason = given[key], 'as given'
+        reasons.append(f'{key} {value:g}: {reason}')
         return value
 
-    size, reason = own_size, 'what the student was made for'
-    if takes_any_size and side < own_size:
-        size = max(_STRIDE, side // _STRIDE * _STRIDE)
-        reason = f'the images have {side} pixels; a multiple of {_STRIDE}'
-    size = take('size', size, reason)
-    batch = _LARGEST_BATCH[device]
-    while batch > 4 and batch * _BATCHES > count:
-        batch //= 2
-    batch = take(
+    if fixed_size is None:
+        fits = max([s for s in SIDES if s <= 1.15 * side], default=SIDES[0])
+        why = f'the median shorter side is {side} pixels'
+    else:
+        fits, why = fixed_size, 'the network takes no other'
+    size = choose('size', fits, why)
+    room = max(8, 2 ** int(math.log2(max(1, images / FEWEST_STEPS))))
+    most = 256 if has_gpu else 64
+    batch = choose(
         'batch_size',
-        min(batch, count),
-        f'at least {_BATCHES} steps an epoch, at most {_LARGEST_BATCH[device]}'
-        f' images on a {device.upper()}',
+        min(room, most, max(2, images)),
+        f'at least {FEWEST_STEPS} steps an epoch of {images} images, at most '
+        f'{most} {"on a GPU" if has_gpu else "without a GPU"}',
     )
-    epochs = min(max(round(_SEEN[device] / count), _EPOCHS[0]), _EPOCHS[1])
-    epochs = take(
+    budget = BUDGET['gpu' if has_gpu else 'cpu']
+    epochs = choose(
         'epochs',
-        epochs,
-        f'{_SEEN[device]:,} images on a {device.upper()}, between '
-        f'{_EPOCHS[0]} and {_EPOCHS[1]} epochs',
+        min(MOST_EPOCHS, max(FEWEST_EPOCHS, round(budget / images))),
+        f'about {budget} images in all, as '
+        f'{"" if has_gpu else "no "}GPU was found',
     )
-    attends = any(isinstance(m, nn.LayerNorm) for m in student.modules())
-    optimizer = 'AdamW' if attends else 'SGD'
-    why['optimizer'] = (
-        'the student has layer norms, as transformers have'
-        if attends
-        else 'the student is a convolutional network'
-    )
-    base = _ADAMW if attends else _SGD
-    lr = take(
+    lr = choose(
         'lr',
-        float(f'{base * batch / 64:.3g}'),
-        f'{base:g} for a batch of 64, in proportion',
+        float(f'{min(MOST_LR, BASE_LR * math.sqrt(batch / BASE_BATCH)):.2g}'),
+        f'{BASE_LR:g} for {BASE_BATCH} images a step, by the root',
     )
-    free = max(0, (os.cpu_count() or 1) - 1)
-    workers = take(
-        'workers', min(4, free), f'processes that load images, of {free + 1}'
+    workers = choose(
+        'workers',
+        min(8, os.cpu_count() or 1),
+        'one a processor, at most 8',
     )
-    order = 'size batch_size epochs optimizer lr workers'.split()
-    return Recipe(
-        size,
-        batch,
-        epochs,
-        lr,
-        workers,
-        optimizer,
-        {name: why[name] for name in order},
-    )
+    changed = memory_sizes(images, losses, reasons)
+    return Recipe(size, batch, epochs, lr, workers, changed, reasons)
 
 
-def schedule(recipe: Recipe, count: int) -> dict[str, Any]:
-    """Optimizer and schedule of a config: linear warm-up, then a cosine.
+def memory_sizes(
+    images: int, losses: Mapping[str, dict], reasons: list[str]
+) -> dict[str, Any]:
+    """Queues and numbers of negatives that the data is too small for.
 
     Args:
-        recipe: the numbers.
-        count: of training images.
+        images: in the training set.
+        losses: settings of losses by name.
+        reasons: gets a line for each change.
+    Returns:
+        new values by path: ``{'crd.num_negatives': 256}``.
     """
-    decay = 5e-4 if recipe.optimizer == 'SGD' else 0.05
-    optimizer: dict[str, Any] = dict(
-        type=recipe.optimizer, lr=recipe.lr, weight_decay=decay
-    )
-    if recipe.optimizer == 'SGD':
-        optimizer['momentum'] = 0.9
-    steps = max(1, count // recipe.batch_size) * recipe.epochs
-    warmup = max(1, steps // 20)
-    return dict(
-        optim_wrapper=dict(
-            optimizer=optimizer,
-            clip_grad=dict(max_norm=5.0),
-        ),
-        param_scheduler=[
-            dict(
-                type='LinearLR',
-                start_factor=0.05,
-                by_epoch=False,
-                end=warmup,
-            ),
-            dict(
-                type='CosineAnnealingLR',
-                by_epoch=False,
-                begin=warmup,
-                end=steps,
-                T_max=max(1, steps - warmup),
-            ),
-        ],
-    )
+    changed = {}
+    limits = dict(queue_size=images, num_negatives=int(NEGATIVES * images))
+    for name, settings in losses.items():
+        for key, limit in limits.items():
+            if settings.get(key, 0) > limit:
+                value = 2 ** int(math.log2(max(2, limit)))
+                changed[f'{name}.{key}'] = value
+                reasons.append(
+                    f'losses.{name}.{key} {value}: {settings[key]} in the '
+                    f'paper, of {images} images here'
+                )
+    return changed

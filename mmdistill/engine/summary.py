@@ -20,6 +20,7 @@ from mmdistill.datasets import dataset_labels
 from mmdistill.datasets.sample_stream import IndexedDataset
 from mmdistill.engine.utils import optimizers, student_of, unwrap
 from mmdistill.models.distillers import BaseDistiller
+from mmdistill.models.zoo import NetworkBackbone
 from mmdistill.version import __version__
 
 #: Reading the labels of more samples would take seconds.
@@ -98,9 +99,13 @@ def _networks(model: nn.Module, trains: bool) -> Iterator[tuple[str, str]]:
 
 def _network(model: nn.Module) -> str:
     backbone = getattr(model, 'backbone', None)
-    inside = f' with {type(backbone).__name__}' if backbone else ''
+    name = type(model).__name__
+    if isinstance(backbone, NetworkBackbone):
+        name = backbone.full_name
+    elif backbone is not None:
+        name += f' with {type(backbone).__name__}'
     count = sum(p.numel() for p in model.parameters())
-    return f'{type(model).__name__}{inside}, {shortened(count)} parameters'
+    return f'{name}, {shortened(count)} parameters'
 
 
 def _losses(model: BaseDistiller) -> str:

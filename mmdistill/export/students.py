@@ -17,6 +17,7 @@ from mmdistill.checkpoints import (
     state_dict_of,
 )
 from mmdistill.checkpoints.config_text import config_from_text
+from mmdistill.config import from_file
 from mmdistill.export.student_checkpoint import student_checkpoint
 from mmdistill.models.dense.dense_model import DenseModel
 from mmdistill.models.distillers import BaseDistiller
@@ -126,7 +127,7 @@ def _config(path: str, meta: dict, config: str | None) -> Config:
             raise FileNotFoundError(
                 f'there is no config file {config!r}; correct --config'
             )
-        cfg = Config.fromfile(config)
+        cfg = from_file(config)
         where = config
     elif isinstance(meta.get('cfg'), str):
         cfg = config_from_text(meta['cfg'], path)

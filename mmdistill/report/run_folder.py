@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmdistill.config import our_configs
+from mmdistill.config import from_file
 
 #: Where the weights of a finished run are, the best choice first.
 _WEIGHTS = 'student_best.pth', 'student.pth', 'best_*.pth', '*.pth'
@@ -83,8 +83,7 @@ def read_run(path: str | Path, config: str | Path | None = None) -> RunFolder:
             f'the work folder {str(path)!r} is no folder; give one that a '
             'training has written'
         )
-    with our_configs():  # one that is not resolved may name a base of ours
-        cfg = Config.fromfile(config or _dumped(path))
+    cfg = from_file(config or _dumped(path))
     training, validation = read_log(path)
     found = (sorted(path.glob(name), key=_age) for name in _WEIGHTS)
     files = [files[-1] for files in found if files]

@@ -2,11 +2,6 @@ from __future__ import annotations
 
 from importlib.metadata import entry_points
 
-from mmengine.logging import print_log
-from mmengine.registry import DefaultScope
-
-from mmdistill import registry
-
 PLUGIN_GROUP = 'mmdistill.plugins'
 
 
@@ -23,7 +18,12 @@ def register_all_modules(init_default_scope: bool = True) -> None:
     Raises:
         ImportError: if a plug-in cannot be imported; it names the plug-in.
     """
+    # Here, so that what needs none of it is imported at once.
     import mmpretrain.utils
+    from mmengine.logging import print_log
+    from mmengine.registry import DefaultScope
+
+    from mmdistill import registry
 
     # Every registry knows the modules that fill it.
     for name in registry.__all__:

@@ -154,6 +154,11 @@ IN_DIGITS = {
         'val_cfg = None',
         'val_cfg: val_cfg is not set, but val_dataloader and val_evaluator',
     ),
+    'nothing to train': (
+        'train_cfg = train_dataloader = optim_wrapper = None\n'
+        'param_scheduler = None',
+        'trains nothing, as it has no train_cfg',
+    ),
     'validation without data': (
         'val_dataloader = dict(_delete_=True, batch_size=4, '
         "sampler=dict(type='DefaultSampler', shuffle=False))",

@@ -22,6 +22,7 @@ from mmdistill.checkpoints import (
     load_strictly,
     trust_checkpoints,
 )
+from mmdistill.config import from_file
 from mmdistill.export import student_checkpoint
 from mmdistill.models.encoders import LAYOUTS, encoder_config, from_authors
 from mmdistill.registry import MODELS
@@ -74,7 +75,7 @@ def convert(src, dst, config=None):
     if config is None:
         cfg = Config(dict(model=encoder_config(layout, state)))
     else:
-        cfg = Config.fromfile(config)
+        cfg = from_file(config)
     model = MODELS.build(cfg.model)
     load_strictly(
         model,

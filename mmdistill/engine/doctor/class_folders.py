@@ -14,7 +14,7 @@ from mmpretrain.datasets.base_dataset import BaseDataset
 from mmdistill import registry as ours
 from mmdistill.checkpoints import names_of
 from mmdistill.engine.doctor.finding import Finding
-from mmdistill.engine.doctor.typed_parts import registered
+from mmdistill.engine.doctor.named_types import registered
 from mmdistill.engine.hooks.class_names_hook import difference
 from mmdistill.utils.text import shown
 

@@ -11,7 +11,8 @@ from mmengine.dataset import BaseDataset
 
 from mmdistill import registry as ours
 from mmdistill.engine.doctor.finding import Finding, did_you_mean
-from mmdistill.engine.doctor.typed_parts import Part, parts, registered
+from mmdistill.engine.doctor.named_types import registered
+from mmdistill.engine.doctor.typed_parts import Part, parts
 
 #: Settings of models that name a file of weights.
 _WEIGHTS = ('teacher_ckpt', 'ckpt', 'checkpoint', 'load_from')

@@ -11,6 +11,7 @@ from mmengine.registry import FUNCTIONS, Registry
 from mmpretrain.models import ImageClassifier
 
 from mmdistill import registry as ours
+from mmdistill.engine.doctor.named_types import names_a_model, registered
 from mmdistill.engine.hook_keys import type_of_key
 from mmdistill.models.dense.dense_model import DenseModel
 from mmdistill.models.distillers import BaseDistiller
@@ -79,23 +80,6 @@ class Part:
     def kind(self) -> Any:
         """The type: a name, or a class."""
         return self.cfg.get('type', self.default)
-
-
-def names_a_model(kind: Any) -> bool:
-    """Whether a type is LIBRARY/NAME or a checkpoint, not a class."""
-    return isinstance(kind, str) and (
-        '/' in kind or kind.endswith(('.pth', '.pt'))
-    )
-
-
-def registered(registry: Registry, kind: Any) -> Any:
-    """What a type stands for; None if there is no such thing."""
-    if not isinstance(kind, str):
-        return kind
-    try:
-        return registry.get(kind)
-    except Exception:  # of an import that a dotted name asks for
-        return None
 
 
 def parts(cfg: Mapping[str, Any]) -> Iterator[Part]:

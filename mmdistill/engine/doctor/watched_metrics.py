@@ -10,7 +10,8 @@ from mmpretrain.evaluation import Accuracy, SingleLabelMetric
 
 from mmdistill import registry as ours
 from mmdistill.engine.doctor.finding import Finding, did_you_mean_or_list
-from mmdistill.engine.doctor.typed_parts import Part, parts, registered
+from mmdistill.engine.doctor.named_types import registered
+from mmdistill.engine.doctor.typed_parts import Part, parts
 
 
 def _of_accuracy(

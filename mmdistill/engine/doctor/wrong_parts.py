@@ -18,13 +18,8 @@ from mmdistill.engine.doctor.finding import (
     did_you_mean,
     did_you_mean_or_list,
 )
-from mmdistill.engine.doctor.typed_parts import (
-    LOSS_CHOICES,
-    Part,
-    names_a_model,
-    parts,
-    registered,
-)
+from mmdistill.engine.doctor.named_types import names_a_model, registered
+from mmdistill.engine.doctor.typed_parts import LOSS_CHOICES, Part, parts
 from mmdistill.engine.hook_keys import wrong_keys as wrong_hook_keys
 from mmdistill.engine.settings import wrong_keys
 from mmdistill.models.zoo.names import OWN_OPTIONS, find_library

@@ -143,6 +143,13 @@ class NetworkBackbone(BaseModule):
                     f'{self.name} does not have; it has {known}, from 0'
                 )
 
+    @property
+    def full_name(self) -> str:
+        """'library/name', or the class of a network of one's own."""
+        if self.library is None:
+            return self.name
+        return f'{self.library.name}/{self.name}'
+
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """(N, C, H, W) to ((N, D),), or to the maps of ``out_indices``."""
         if self.out_indices is None:
@@ -276,7 +283,6 @@ class NetworkClassifier(ImageClassifier):
                     key not in own or own[key].shape != state[key].shape
                 ):
                     del state[key]  # of other classes
-            name = f'{self.backbone.library.name}/{self.backbone.name}'
             missing = {
                 key: own[key]
                 for key in own
@@ -285,7 +291,7 @@ class NetworkClassifier(ImageClassifier):
             load_strictly(
                 self,
                 {**state, **missing},
-                f'the published weights of {name}',
+                f'the published weights of {self.backbone.full_name}',
                 'Choose other options, or pretrained=False.',
                 whole=True,
             )

@@ -1,7 +1,7 @@
 """Which registry the place of a part implies."""
 
 from mmdistill import registry
-from mmdistill.engine.doctor.typed_parts import parts, registered
+from mmdistill.engine.doctor.typed_parts import parts
 
 
 def kinds(cfg: dict) -> dict[str, tuple]:
@@ -98,10 +98,3 @@ def test_several_optimizers_have_schedulers_by_name():
     one = dict(type='MultiStepLR', milestones=[1])
     found = kinds(dict(param_scheduler=dict(student=[one], peer=one)))
     assert {*found} == {'param_scheduler.student.0', 'param_scheduler.peer'}
-
-
-def test_registered():
-    assert registered(registry.MODELS, 'mmdistill.KDLoss').__name__ == 'KDLoss'
-    assert registered(registry.MODELS, 'KDLos') is None
-    assert registered(registry.MODELS, 'no_such_package.Net') is None
-    assert registered(registry.MODELS, dict) is dict
