@@ -43,13 +43,14 @@ _BLOCK = re.compile(
 )
 _CELL = re.compile(r'^```\{code-cell\} python\n(.*?)^```$', re.M | re.S)
 
-#: Stands for ``tools/train.py``: the same with few steps.
+#: Stands for ``tools/train.py``: the same with few steps, and no report.
 _SHORT = """
 import runpy, sys
 short = ['train_cfg.max_iters={steps}', 'train_cfg.val_interval={steps}',
          'default_hooks.logger.interval=1']
 if {by_epoch}:
     short = ['train_cfg.max_epochs=1']
+short.append('default_hooks.report=None')
 if '--cfg-options' in sys.argv:
     at = sys.argv.index('--cfg-options') + 1
     sys.argv[at:at] = short
@@ -62,7 +63,10 @@ runpy.run_path({script!r}, run_name='__main__')
 
 #: Stands for ``mmdistill``: the same with one epoch of small images.
 _SHORT_COMMAND = """
-if [ "$1" = distill ]; then set -- "$@" --epochs 1 --size 32 --workers 0; fi
+if [ "$1" = distill ]; then
+    set -- "$@" --epochs 1 --size 32 --workers 0 \\
+        --options default_hooks.report=None
+fi
 exec {python} -m mmdistill "$@"
 """
 
