@@ -48,11 +48,13 @@ def test_distill_and_train(tmp_path, capfd, monkeypatch):
     assert (sys.argv, sys.path[: len(before[1])]) == before
 
 
-def test_errors_are_one_line(tmp_path):
+def test_errors_are_one_line(tmp_path, capsys):
     data = class_folders(tmp_path / 'data')
     argv = ['distill', str(data), '--student', 'cifar/resnet8']
-    with pytest.raises(SystemExit, match="^error: method='kd' needs a teac"):
+    with pytest.raises(SystemExit, match='1'):
         cli.main([*argv, '--out', str(tmp_path / 'out')])
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("error: method='kd' needs a teacher")
     with pytest.raises(ValueError, match='needs a teacher'):
         cli.main([*argv, '--debug', '--out', str(tmp_path / 'out')])
     with pytest.raises(SystemExit, match='KEY=VALUE'):
