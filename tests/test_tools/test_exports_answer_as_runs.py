@@ -16,6 +16,7 @@ from PIL import Image
 from mmdistill.checkpoints import load_file
 from mmdistill.engine.runner import DistillRunner
 from mmdistill.models.zoo import get_model, model_info
+from mmdistill.predicting import load
 from mmdistill.registry import DATASETS, MODELS
 
 SSL_DIGITS = Path(__file__).parents[2] / 'configs/ssl_digits'
@@ -150,6 +151,25 @@ def close(actual, expected):
     )
 
 
+NAMES = ['blue', 'green', 'red']
+
+
+def check_predictor(path, paths, expected):
+    """The file by itself, and the run's whole state, say what the run did."""
+    for file in (path, path.with_name('epoch_1.pth')):
+        student = load(file)
+        assert student.kind == 'classifier'
+        assert student.classes == tuple(NAMES)
+        found = student(paths, batch_size=4)
+        close(np.stack([f['scores'] for f in found]), expected.softmax(1))
+        assert [f['name'] for f in found] == [
+            NAMES[i] for i in expected.argmax(1)
+        ]
+        # pixels in memory, RGB, are the file's
+        again = student(Image.open(path) for path in paths)
+        close(np.stack([f['scores'] for f in again]), expected.softmax(1))
+
+
 def run_onnx(path, batch):
     import onnxruntime
 
@@ -177,10 +197,10 @@ def test_a_classifier(tmp_path, images, main, distilled, to_rgb, place):
     )
     found = infer(paths)
     close(np.stack([f['pred_scores'] for f in found]), expected.softmax(1))
-    names = ['blue', 'green', 'red']
     assert [f['pred_class'] for f in found] == [
-        names[i] for i in expected.argmax(1)
+        NAMES[i] for i in expected.argmax(1)
     ]
+    check_predictor(path, paths, expected)
     # The size is the file's: no --input-size.
     out = tmp_path / 'out.pt2'
     main('export_student', path, out, '--format', 'torch-export',
@@ -215,6 +235,7 @@ def test_a_student_by_name(tmp_path, images, main, name, distilled, place):
     main('export_student', path, out, '--format', 'torch-export',
          '--with-preprocessing')  # fmt: skip
     close(torch.export.load(out).module()(pixels(paths)), expected)
+    check_predictor(path, paths, expected)
     # The file stands for a model, too: its weights, size and preprocessor.
     again = get_model(str(path)).eval()
     batch = again.data_preprocessor(dict(inputs=pixels(paths).flip(1)), False)
@@ -267,6 +288,11 @@ def test_an_encoder(tmp_path, images, main, to_rgb, place):
     main('export_student', path, out, '--format', 'torch-export',
          '--with-preprocessing')  # fmt: skip
     close(torch.export.load(out).module()(pixels(paths)), expected)
+    for file in (path, path.with_name('epoch_1.pth')):
+        student = load(file)
+        assert student.kind == 'encoder'
+        close(student.embed(paths), expected)
+        close(np.stack([x['feature'] for x in student(paths)]), expected)
 
 
 def features(preprocessor, network, images):
@@ -302,6 +328,9 @@ def test_an_encoder_that_learned_alone(tmp_path, main):
         alone.load_state_dict(file['state_dict'])
         pipeline = own.test_dataloader.dataset.pipeline
         images = DATASETS.build({**data, 'pipeline': pipeline})
+        arrays = [images.get_data_info(i)['img'] for i in range(len(images))]
+        assert arrays[0].shape == (8, 8, 1)
+        close(load(tmp_path / 'run' / 'student.pth').embed(arrays), expected)
         close(features(alone.data_preprocessor, alone, images), expected)
     out = tmp_path / 'out.pt2'
     main('export_student', path, out, '--format', 'torch-export',
