@@ -107,11 +107,20 @@ class ImageReader:
                 f'{os.getcwd()!r}'
             )
         try:
-            return self._packed(self._from_file(path))
+            results = self._from_file(path)
+        except OSError:
+            raise  # it names the file, and says what is wrong with it
+        except Exception as error:
+            raise UnreadableFile(
+                f'the image {path!r} is no picture, or damaged: it cannot be '
+                'decoded'
+            ) from error
+        try:
+            return self._packed(results)
         except Exception as error:
             reason = str(error).partition('\n')[0] or type(error).__name__
             raise UnreadableFile(
-                f'the image {path!r} cannot be read or prepared ({reason})'
+                f'the image {path!r} cannot be prepared ({reason})'
             ) from error
 
     def _from_file(self, path: str) -> dict:

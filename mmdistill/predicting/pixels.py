@@ -54,7 +54,7 @@ def pixels_of(image: object, upright: bool = True) -> np.ndarray:
             f'it has the shape {tuple(image.shape)}; an image is {_TAKEN}. '
             'Several images are a list of them'
         )
-    return array if array.ndim == 2 else array[..., :3]
+    return np.array(array if array.ndim == 2 else array[..., :3])
 
 
 def _of_pil(image: Image.Image) -> np.ndarray:
@@ -65,4 +65,4 @@ def _of_pil(image: Image.Image) -> np.ndarray:
             'it is a PIL image of floats; convert it to L or RGB first'
         )
     gray = image.mode in ('1', 'L', 'LA', 'La')
-    return np.asarray(image.convert('L' if gray else 'RGB'))
+    return np.array(image.convert('L' if gray else 'RGB'))
