@@ -19,7 +19,8 @@ from mmdistill.models.zoo import get_model, model_info
 from mmdistill.predicting import load
 from mmdistill.registry import DATASETS, MODELS
 
-SSL_DIGITS = Path(__file__).parents[2] / 'configs/ssl_digits'
+CONFIGS = Path(__file__).parents[2] / 'configs'
+SSL_DIGITS, QUICKSTART = CONFIGS / 'ssl_digits', CONFIGS / 'quickstart'
 
 MEAN, STD = [130.0, 90.0, 60.0], [50.0, 60.0, 70.0]  # unlike in every channel
 
@@ -338,6 +339,38 @@ def test_an_encoder_that_learned_alone(tmp_path, main):
     program = torch.export.load(out).module()
     close(program(torch.stack([x['inputs'] for x in images]).float()),
           expected)  # fmt: skip
+
+
+def test_the_quick_starts_student(tmp_path):
+    """Of 8x8 arrays of one channel: on these, and on pictures of them."""
+    cfg = Config.fromfile(QUICKSTART / 'student_digits.py')
+    cfg.merge_from_dict(
+        {
+            'work_dir': str(tmp_path / 'run'),
+            'train_cfg.max_iters': 20,
+            'train_cfg.val_interval': 20,
+            'log_level': 'WARNING',
+        }
+    )
+    runner = DistillRunner.from_cfg(cfg)
+    runner.train()
+    digits = runner.val_dataloader.dataset
+    arrays = [digits.get_data_info(i)['img'] for i in range(60)]
+    batch = [torch.from_numpy(x).permute(2, 0, 1) for x in arrays]
+    model = runner.model.eval()
+    with torch.no_grad():
+        data = model.data_preprocessor(dict(inputs=torch.stack(batch)), False)
+        expected = model(data['inputs']).softmax(1)
+    student = load(tmp_path / 'run' / 'student.pth')
+    assert student.classes == tuple('0123456789')
+    assert student.input_size == (8, 8)
+    paths = [tmp_path / f'{i}.png' for i in range(len(arrays))]
+    for path, array in zip(paths, arrays, strict=True):
+        Image.fromarray(array[..., 0]).save(path)
+    for images in (arrays, batch, paths):
+        found = student(images)
+        close(np.stack([f['scores'] for f in found]), expected)
+    assert len({f['label'] for f in found}) > 3
 
 
 @pytest.mark.parametrize('kind', ['FasterRCNN', 'FCN'])
