@@ -67,7 +67,7 @@ class ImageReader:
             )
         if checked:
             require_registered(
-                _own_types(steps), f'the test pipeline in {name}'
+                _own_types(steps or []), f'the test pipeline in {name}'
             )
         built = [TRANSFORMS.build(step) for step in steps or ()]
         built = [x for x in built if not isinstance(x, _OF_ANNOTATIONS)]
@@ -169,13 +169,13 @@ class ImageReader:
         return inputs
 
 
-def _own_types(steps: list[dict] | None) -> list[dict]:
+def _own_types(steps: list) -> list:
     """A pipeline without the transforms that torchvision has for ours."""
     return [
-        {k: v for k, v in step.items() if k != 'transforms'}
+        {key: value for key, value in step.items() if key != 'transforms'}
         if str(step.get('type')).endswith('VisionTransforms')
         else step
-        for step in steps or ()
+        for step in steps
     ]
 
 

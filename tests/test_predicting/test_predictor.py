@@ -346,6 +346,13 @@ def test_a_strangers_pipeline_runs_nothing(tmp_path):
     student_file(path, classifier(), [PIPELINE[0], evil, PACK])
     with pytest.raises(CheckpointError, match='os.system'):
         load(path)
+    # torchvision's names stand inside of ours
+    vision = dict(
+        type='VisionTransforms', transforms=[dict(type='ScaleJitter',
+                                                  target_size=(9, 9))]
+    )  # fmt: skip
+    student_file(path, classifier(), [PIPELINE[0], vision, PACK])
+    load(path)
 
 
 def test_loading_leaves_the_scope_as_it_was(tmp_path, all_pictures):
