@@ -108,9 +108,9 @@ class ImageReader:
             )
         try:
             results = self._from_file(path)
-        except OSError:
-            raise  # it names the file, and says what is wrong with it
         except Exception as error:
+            if isinstance(error, OSError) and error.filename:
+                raise  # such as a file that may not be read
             raise UnreadableFile(
                 f'the image {path!r} is no picture, or damaged: it cannot be '
                 'decoded'
@@ -173,7 +173,7 @@ def _own_types(steps: list) -> list:
     """A pipeline without the transforms that torchvision has for ours."""
     return [
         {key: value for key, value in step.items() if key != 'transforms'}
-        if str(step.get('type')).endswith('VisionTransforms')
+        if str(step.get('type')).split('.')[-1] == 'VisionTransforms'
         else step
         for step in steps
     ]

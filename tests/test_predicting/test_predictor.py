@@ -279,9 +279,12 @@ def test_files_that_cannot_be_read(student, tmp_path, all_pictures):
     text.write_text('no picture')
     empty.touch()
     good = all_pictures['color.png']
+    loads = dict(PIPELINE[0], imdecode_backend='pillow')
+    student_file(tmp_path / 'pillow.pth', classifier(), [loads, PACK])
     for path in (text, empty):
-        with pytest.raises(UnreadableFile, match=path.name):
-            student([good, path])
+        for one in (student, load(tmp_path / 'pillow.pth')):
+            with pytest.raises(UnreadableFile, match=path.name):
+                one([good, path])
     with pytest.raises(FileNotFoundError, match='gone.png.* is no file'):
         student([good, tmp_path / 'gone.png'])
     with pytest.raises(FileNotFoundError, match='is a folder'):
