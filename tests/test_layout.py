@@ -18,7 +18,8 @@ LAYERS = (
     {'api'},
     {'losses'},  # for those who use nothing else
     {'engine'},
-    {'export', 'report', 'predicting'},
+    {'report', 'predicting'},
+    {'export'},
     {'models', 'datasets', 'evaluation'},
 )
 

@@ -48,6 +48,18 @@ def test_transforms_of_tests_come_before_those_of_validation():
     assert pipeline_of_tests(Config(dict(val_dataloader=None))) is None
 
 
+def test_transforms_that_ran_once_come_before_those_of_every_access():
+    kept = dict(type='ImageTensorDataset', dataset=dict(pipeline=[RESIZE]))
+    cfg = config(CROP)
+    cfg.test_dataloader = dict(dataset=dict(kept, pipeline=[CROP, PACK]))
+    assert pipeline_of_tests(cfg) == [RESIZE, CROP, PACK]
+    cfg.test_dataloader = dict(dataset=kept)
+    assert pipeline_of_tests(cfg) == [RESIZE, PACK]
+    kept = dict(type='mmdistill.ImageTensorDataset', dataset=dict())
+    cfg.test_dataloader = dict(dataset=kept)
+    assert pipeline_of_tests(cfg) == [PACK]
+
+
 def test_a_file_builds_the_student_and_knows_its_images():
     cfg = config(model=None)
     cfg.model = tiny_classifier()

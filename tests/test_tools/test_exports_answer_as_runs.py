@@ -16,9 +16,11 @@ from PIL import Image
 from mmdistill.checkpoints import load_file
 from mmdistill.engine.runner import DistillRunner
 from mmdistill.models.zoo import get_model, model_info
+from mmdistill.predicting import load
 from mmdistill.registry import DATASETS, MODELS
 
-SSL_DIGITS = Path(__file__).parents[2] / 'configs/ssl_digits'
+CONFIGS = Path(__file__).parents[2] / 'configs'
+SSL_DIGITS, QUICKSTART = CONFIGS / 'ssl_digits', CONFIGS / 'quickstart'
 
 MEAN, STD = [130.0, 90.0, 60.0], [50.0, 60.0, 70.0]  # unlike in every channel
 
@@ -150,6 +152,25 @@ def close(actual, expected):
     )
 
 
+NAMES = ['blue', 'green', 'red']
+
+
+def check_predictor(path, paths, expected):
+    """The file by itself, and the run's whole state, say what the run did."""
+    for file in (path, path.with_name('epoch_1.pth')):
+        student = load(file)
+        assert student.kind == 'classifier'
+        assert student.classes == tuple(NAMES)
+        found = student(paths, batch_size=4)
+        close(np.stack([f['scores'] for f in found]), expected.softmax(1))
+        assert [f['name'] for f in found] == [
+            NAMES[i] for i in expected.argmax(1)
+        ]
+        # pixels in memory, RGB, are the file's
+        again = student(Image.open(path) for path in paths)
+        close(np.stack([f['scores'] for f in again]), expected.softmax(1))
+
+
 def run_onnx(path, batch):
     import onnxruntime
 
@@ -177,10 +198,10 @@ def test_a_classifier(tmp_path, images, main, distilled, to_rgb, place):
     )
     found = infer(paths)
     close(np.stack([f['pred_scores'] for f in found]), expected.softmax(1))
-    names = ['blue', 'green', 'red']
     assert [f['pred_class'] for f in found] == [
-        names[i] for i in expected.argmax(1)
+        NAMES[i] for i in expected.argmax(1)
     ]
+    check_predictor(path, paths, expected)
     # The size is the file's: no --input-size.
     out = tmp_path / 'out.pt2'
     main('export_student', path, out, '--format', 'torch-export',
@@ -215,6 +236,7 @@ def test_a_student_by_name(tmp_path, images, main, name, distilled, place):
     main('export_student', path, out, '--format', 'torch-export',
          '--with-preprocessing')  # fmt: skip
     close(torch.export.load(out).module()(pixels(paths)), expected)
+    check_predictor(path, paths, expected)
     # The file stands for a model, too: its weights, size and preprocessor.
     again = get_model(str(path)).eval()
     batch = again.data_preprocessor(dict(inputs=pixels(paths).flip(1)), False)
@@ -267,6 +289,11 @@ def test_an_encoder(tmp_path, images, main, to_rgb, place):
     main('export_student', path, out, '--format', 'torch-export',
          '--with-preprocessing')  # fmt: skip
     close(torch.export.load(out).module()(pixels(paths)), expected)
+    for file in (path, path.with_name('epoch_1.pth')):
+        student = load(file)
+        assert student.kind == 'encoder'
+        close(student.embed(paths), expected)
+        close(np.stack([x['feature'] for x in student(paths)]), expected)
 
 
 def features(preprocessor, network, images):
@@ -302,6 +329,9 @@ def test_an_encoder_that_learned_alone(tmp_path, main):
         alone.load_state_dict(file['state_dict'])
         pipeline = own.test_dataloader.dataset.pipeline
         images = DATASETS.build({**data, 'pipeline': pipeline})
+        arrays = [images.get_data_info(i)['img'] for i in range(len(images))]
+        assert arrays[0].shape == (8, 8, 1)
+        close(load(tmp_path / 'run' / 'student.pth').embed(arrays), expected)
         close(features(alone.data_preprocessor, alone, images), expected)
     out = tmp_path / 'out.pt2'
     main('export_student', path, out, '--format', 'torch-export',
@@ -309,6 +339,38 @@ def test_an_encoder_that_learned_alone(tmp_path, main):
     program = torch.export.load(out).module()
     close(program(torch.stack([x['inputs'] for x in images]).float()),
           expected)  # fmt: skip
+
+
+def test_the_quick_starts_student(tmp_path):
+    """Of 8x8 arrays of one channel: on these, and on pictures of them."""
+    cfg = Config.fromfile(QUICKSTART / 'student_digits.py')
+    cfg.merge_from_dict(
+        {
+            'work_dir': str(tmp_path / 'run'),
+            'train_cfg.max_iters': 20,
+            'train_cfg.val_interval': 20,
+            'log_level': 'WARNING',
+        }
+    )
+    runner = DistillRunner.from_cfg(cfg)
+    runner.train()
+    digits = runner.val_dataloader.dataset
+    arrays = [digits.get_data_info(i)['img'] for i in range(60)]
+    batch = [torch.from_numpy(x).permute(2, 0, 1) for x in arrays]
+    model = runner.model.eval()
+    with torch.no_grad():
+        data = model.data_preprocessor(dict(inputs=torch.stack(batch)), False)
+        expected = model(data['inputs']).softmax(1)
+    student = load(tmp_path / 'run' / 'student.pth')
+    assert student.classes == tuple('0123456789')
+    assert student.input_size == (8, 8)
+    paths = [tmp_path / f'{i}.png' for i in range(len(arrays))]
+    for path, array in zip(paths, arrays, strict=True):
+        Image.fromarray(array[..., 0]).save(path)
+    for images in (arrays, batch, paths):
+        found = student(images)
+        close(np.stack([f['scores'] for f in found]), expected)
+    assert len({f['label'] for f in found}) > 3
 
 
 @pytest.mark.parametrize('kind', ['FasterRCNN', 'FCN'])

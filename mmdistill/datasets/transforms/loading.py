@@ -34,7 +34,8 @@ class LoadRGBImage(BaseTransform):
     """Decode ``img_path`` to an RGB image, a torchvision ``Image``.
 
     EXIF orientation is ignored, because annotations refer to the stored
-    pixels. A sample with ``corrupt=True`` gets a black image.
+    pixels. Of 16 bits a channel the higher 8 are taken. A sample with
+    ``corrupt=True`` gets a black image.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -67,9 +68,12 @@ def _read_rgb(path: str) -> Tensor:
     content = fileio.get(path)
     try:
         encoded = torch.frombuffer(bytearray(content), dtype=torch.uint8)
-        return decode_image(encoded, ImageReadMode.RGB)
+        image = decode_image(encoded, ImageReadMode.RGB)
     except (RuntimeError, ValueError) as error:
         raise _unreadable(path, error) from error
+    if image.dtype == torch.uint16:  # of a PNG: the higher byte, as OpenCV
+        image = (image.int() >> 8).byte()
+    return image
 
 
 @TRANSFORMS.register_module()

@@ -1,5 +1,6 @@
 """Files become images, boxes and maps, or are named."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -22,6 +23,14 @@ def test_an_image_is_rgb_as_it_is_stored(tmp_path):
     stored = np.array(Image.open(path).convert('RGB'))
     assert stored.shape == pixels.shape
     assert torch.equal(found['img'], torch.from_numpy(stored).permute(2, 0, 1))
+
+
+def test_of_16_bits_the_higher_ones_are_taken(tmp_path):
+    deep = np.random.default_rng(0).integers(0, 1 << 16, (5, 6, 3), np.uint16)
+    cv2.imwrite(str(tmp_path / 'a.png'), deep[..., ::-1])
+    found = load('LoadRGBImage', img_path=str(tmp_path / 'a.png'))['img']
+    assert found.dtype == torch.uint8
+    assert np.array_equal(found.permute(1, 2, 0), deep >> 8)
 
 
 def test_an_image_of_another_size_than_annotated(tmp_path):
