@@ -6,7 +6,7 @@ import glob
 import os
 from collections.abc import Iterable, Iterator
 
-from mmdistill.datasets.image_scan import SUFFIXES
+from mmdistill.datasets.image_files import SUFFIXES, is_image_name
 
 
 def find_pictures(
@@ -50,7 +50,7 @@ def _pictures(path: str) -> Iterator[str]:
         yield path
     else:
         for one in sorted(glob.glob(path, recursive=True)):
-            if os.path.isfile(one) and _is_picture(one):
+            if os.path.isfile(one) and is_image_name(one):
                 yield one
 
 
@@ -62,14 +62,8 @@ def _below(folder: str) -> list[str]:
             folders.clear()
             continue
         seen.add(real)
-        found += [os.path.join(place, x) for x in names if _is_picture(x)]
+        found += [os.path.join(place, x) for x in names if is_image_name(x)]
     return sorted(found)
-
-
-def _is_picture(path: str) -> bool:
-    name = os.path.basename(path)
-    suffix = os.path.splitext(name)[1].lower()
-    return suffix in SUFFIXES and not name.startswith('.')
 
 
 def _identity(path: str) -> str:
