@@ -10,9 +10,9 @@ import numpy as np
 from mmengine.logging import print_log
 
 from mmdistill.checkpoints import replacing
-from mmdistill.predicting.bar import with_bar
 from mmdistill.predicting.given_files import find_pictures
 from mmdistill.predicting.predictor import load
+from mmdistill.utils.progress import progress
 from mmdistill.utils.text import shown
 
 _SUFFIXES = ('.npz', '.npy', '.csv')
@@ -56,9 +56,9 @@ def embed_files(
     answers = predictor.stream_features(
         paths, batch_size, normalize, skip_errors
     )
-    told = with_bar(zip(paths, answers, strict=True), len(paths), 'embedding')
+    told = progress(paths, 'embedding')
     rows, errors = {}, []
-    for path, answer in told:
+    for path, answer in zip(told, answers, strict=True):
         if 'feature' in answer:
             rows[path] = answer['feature']
         else:

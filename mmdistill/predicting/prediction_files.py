@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from mmdistill.predicting.bar import with_bar
 from mmdistill.predicting.given_files import find_pictures
 from mmdistill.predicting.prediction_table import (
     SUFFIXES,
@@ -12,6 +11,7 @@ from mmdistill.predicting.prediction_table import (
     write_table,
 )
 from mmdistill.predicting.predictor import load
+from mmdistill.utils.progress import is_terminal, progress
 
 
 def predict_files(
@@ -57,8 +57,9 @@ def predict_files(
         )
     answers = predictor.stream(paths, batch_size, skip_errors)
     records = []
-    told = with_bar(zip(paths, answers, strict=True), len(paths), 'predicting')
-    for path, answer in told:
+    # Elsewhere than on a terminal the lines say how far it is.
+    told = progress(paths, 'predicting') if is_terminal() else paths
+    for path, answer in zip(told, answers, strict=True):
         record = record_of(path, answer, predictor.classes, top)
         print(line_of(record, top))
         records.append(record)

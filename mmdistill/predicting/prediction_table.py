@@ -12,7 +12,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from mmdistill.checkpoints import replacing
-from mmdistill.predicting.answers import Names, name_of
+from mmdistill.predicting.plain_answers import Names, name_of
 
 #: What `write_table` writes.
 SUFFIXES = ('.csv', '.json')
