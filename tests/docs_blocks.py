@@ -24,7 +24,7 @@ DOCS = ROOT / 'docs'
 #: What blocks may need, and whether it is here.
 HERE = {
     'command': True,  # mmdistill and mmdistill.distill(), but for
-    'answers': False,  # mmdistill predict and embed, mmdistill.load()
+    'answers': True,  # mmdistill predict and embed, mmdistill.load()
     'network': False,
     'data': False,
     'GPUs': False,

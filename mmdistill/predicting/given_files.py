@@ -5,19 +5,28 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
+<<<<<<< HEAD
 from mmdistill.datasets.image_files import SUFFIXES, is_image_name
+=======
+from mmdistill.datasets.image_files import (
+    SUFFIXES,
+    find_images,
+    is_image_name,
+)
+>>>>>>> h-predict
 
 
 def find_pictures(
     inputs: str | os.PathLike | Iterable[str | os.PathLike],
 ) -> list[str]:
-    """Paths of pictures, each once, in the order given; sorted in folders.
+    """Paths of pictures, each file once, in the order given.
 
     Args:
         inputs: files of any suffix; folders, which are searched at any depth
-            for the suffixes of pictures in any case; and patterns with ``*``,
-            ``?``, ``[...]`` and ``**``. Hidden files are left out.
+            for the suffixes of pictures in any case, sorted; and patterns
+            with ``*``, ``?``, ``[...]`` and ``**``. Hidden files are left out.
     Raises:
         FileNotFoundError: if one of them does not exist, or has no picture.
     """
@@ -32,7 +41,7 @@ def find_pictures(
             what = 'has no picture' if there else 'does not exist'
             raise FileNotFoundError(
                 f'the input {given!r} {what}; give picture files, folders of '
-                f'them ({" ".join(sorted(SUFFIXES))}, in any case), or '
+                f'them ({" ".join(SUFFIXES)}, in any case), or '
                 'patterns in quotation marks. The current folder is '
                 f'{os.getcwd()!r}'
             )
@@ -45,7 +54,7 @@ def find_pictures(
 
 def _pictures(path: str) -> Iterator[str]:
     if os.path.isdir(path):
-        yield from _below(path)
+        yield from map(str, find_images(Path(path)))
     elif '://' in path or os.path.isfile(path):
         yield path
     else:
@@ -54,6 +63,7 @@ def _pictures(path: str) -> Iterator[str]:
                 yield one
 
 
+<<<<<<< HEAD
 def _below(folder: str) -> list[str]:
     found, seen = [], set()
     for place, folders, names in os.walk(folder, followlinks=True):
@@ -66,5 +76,7 @@ def _below(folder: str) -> list[str]:
     return sorted(found)
 
 
+=======
+>>>>>>> h-predict
 def _identity(path: str) -> str:
-    return path if '://' in path else os.path.abspath(path)
+    return path if '://' in path else os.path.realpath(path)
