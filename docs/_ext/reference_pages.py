@@ -23,6 +23,11 @@ GROUPS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         'What the console command `mmdistill` does, from Python.',
         ('mmdistill.api',),
     ),
+    'predicting': (
+        'A student at work',
+        'What the file of a student says of pictures, and their features.',
+        ('mmdistill.predicting',),
+    ),
     'outside': (
         'Losses outside the framework',
         'Every class of [losses](losses.md) is here, too.',
