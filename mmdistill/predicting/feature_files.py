@@ -56,15 +56,9 @@ def embed_files(
     answers = predictor.stream_features(
         paths, batch_size, normalize, skip_errors
     )
-<<<<<<< HEAD
-    rows, errors = {}, []
-    for path in progress(paths, 'embedding'):
-        answer = next(answers)
-=======
     told = progress(paths, 'embedding')
     rows, errors = {}, []
     for path, answer in zip(told, answers, strict=True):
->>>>>>> h-predict
         if 'feature' in answer:
             rows[path] = answer['feature']
         else:

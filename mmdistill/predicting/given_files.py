@@ -7,15 +7,11 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-<<<<<<< HEAD
-from mmdistill.datasets.image_files import SUFFIXES, is_image_name
-=======
 from mmdistill.datasets.image_files import (
     SUFFIXES,
     find_images,
     is_image_name,
 )
->>>>>>> h-predict
 
 
 def find_pictures(
@@ -63,20 +59,5 @@ def _pictures(path: str) -> Iterator[str]:
                 yield one
 
 
-<<<<<<< HEAD
-def _below(folder: str) -> list[str]:
-    found, seen = [], set()
-    for place, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(place)
-        if real in seen:  # a link to a folder above
-            folders.clear()
-            continue
-        seen.add(real)
-        found += [os.path.join(place, x) for x in names if is_image_name(x)]
-    return sorted(found)
-
-
-=======
->>>>>>> h-predict
 def _identity(path: str) -> str:
     return path if '://' in path else os.path.realpath(path)

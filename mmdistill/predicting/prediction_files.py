@@ -11,11 +11,7 @@ from mmdistill.predicting.prediction_table import (
     write_table,
 )
 from mmdistill.predicting.predictor import load
-<<<<<<< HEAD
-from mmdistill.utils.progress import progress
-=======
 from mmdistill.utils.progress import is_terminal, progress
->>>>>>> h-predict
 
 
 def predict_files(
@@ -61,14 +57,9 @@ def predict_files(
         )
     answers = predictor.stream(paths, batch_size, skip_errors)
     records = []
-<<<<<<< HEAD
-    for path in progress(paths, 'predicting'):
-        answer = next(answers)
-=======
     # Elsewhere than on a terminal the lines say how far it is.
     told = progress(paths, 'predicting') if is_terminal() else paths
     for path, answer in zip(told, answers, strict=True):
->>>>>>> h-predict
         record = record_of(path, answer, predictor.classes, top)
         print(line_of(record, top))
         records.append(record)

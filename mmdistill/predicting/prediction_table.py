@@ -12,11 +12,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from mmdistill.checkpoints import replacing
-<<<<<<< HEAD
-from mmdistill.predicting.described import Names, name_of
-=======
 from mmdistill.predicting.plain_answers import Names, name_of
->>>>>>> h-predict
 
 #: What `write_table` writes.
 SUFFIXES = ('.csv', '.json')

@@ -21,10 +21,6 @@ from mmdistill.models.dense.dense_model import DenseModel
 from mmdistill.models.dense.fcn import FCN
 from mmdistill.models.representation import RepresentationReader
 from mmdistill.ops import l2_normalize
-<<<<<<< HEAD
-from mmdistill.predicting.described import DESCRIBE
-=======
->>>>>>> h-predict
 from mmdistill.predicting.image_reader import ImageReader
 from mmdistill.predicting.plain_answers import DESCRIBE
 from mmdistill.utils import register_all_modules
