@@ -86,8 +86,9 @@ def test_wrong_commands_say_what_to_change(
     main, monkeypatch, options, error, message
 ):
     """Before anything is built: the runner is not even asked for."""
-    monkeypatch.setattr('mmdistill.engine.run_config.build_runner', None)
-    monkeypatch.setattr('mmengine.device.get_device', lambda: 'cpu')
+    training = 'mmdistill.engine.training'
+    monkeypatch.setattr(f'{training}.build_runner', None)
+    monkeypatch.setattr(f'{training}.get_device', lambda: 'cpu')
     with pytest.raises(error, match=message):
         main('train', *options)
 
