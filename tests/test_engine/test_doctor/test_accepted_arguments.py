@@ -63,7 +63,7 @@ def function(a, *, b=1):
             False,
         ),
     ],
-    ids=str,
+    ids='base hands reads keeps both empty function partial metric'.split(),
 )
 def test_arguments(part, names, any_other):
     found = accepted(part)
