@@ -380,6 +380,7 @@ def test_configs_differ_in_the_way_only():
     for part in ('train', 'val', 'test'):
         one = single[f'{part}_dataloader'].to_dict()
         other = whole[f'{part}_dataloader'].to_dict()
+        assert one['dataset'].pop('_scope_') == other['dataset'].pop('_scope_')
         pipeline = one['dataset'].pop('pipeline')
         assert other['dataset'].pop('type') == ImageTensorDataset.__name__
         assert other['dataset'].pop('pipeline') == pipeline[-1:]

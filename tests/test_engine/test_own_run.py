@@ -112,18 +112,28 @@ def test_a_teacher_is_trained_first_and_the_student_exported(data, tmp_path):
     assert '{{ fileDirname }}/teacher/' in made.config.read_text()
 
 
-@pytest.mark.parametrize('labels', [None, False], ids=['labels', 'none'])
-@pytest.mark.parametrize(
-    'method',
-    [
-        *('kd', 'at', 'label_free_cc'),
-        *(
-            pytest.param(name, marks=pytest.mark.slow)
-            for name in method_names()
-            if name not in ('kd', 'at', 'label_free_cc', *REFUSED)
-        ),
-    ],
-)
+def cases():
+    """Every method with labels; without, those that are made for it, or not.
+
+    All but a few are slow: each is a run of its own.
+    """
+    quick = {('kd', None), ('at', False), ('label_free_cc', False)}
+    without = {'kd', 'at', 'rkd', 'ab', 'dml'}
+    for name in method_names():
+        if name in REFUSED:
+            continue
+        is_free = get_method(name).is_label_free
+        for labels in (None, False):
+            if labels is False and not (is_free or name in without):
+                continue
+            marks = () if (name, labels) in quick else pytest.mark.slow
+            of_which = 'labels' if labels is None else 'none'
+            yield pytest.param(
+                name, labels, marks=marks, id=f'{name}-{of_which}'
+            )
+
+
+@pytest.mark.parametrize(('method', 'labels'), cases())
 def test_every_method_trains_or_says_why_not(
     method, labels, data, teacher, tmp_path
 ):

@@ -13,10 +13,8 @@ from mmdistill.models.zoo.names import (
     model_info,
     resolve_model,
 )
-from mmdistill.models.zoo.network_classifier import (
-    NetworkBackbone,
-    NetworkClassifier,
-)
+from mmdistill.models.zoo.network_backbone import NetworkBackbone
+from mmdistill.models.zoo.network_classifier import NetworkClassifier
 
 __all__ = [
     'LIBRARIES',
