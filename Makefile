@@ -1,6 +1,7 @@
 # make quickstart   train a teacher, a student and distilled students; a table
-# make test         every test, the slow ones last
+# make test         the tests, the slow ones last; without the long ones
 # make test-slow    only the slow ones
+# make test-long    large matrices: every method of distill(), every family
 # make lint         ruff and mypy, as .ci/run has it
 # make docs         the site, docs/_build/html/index.html, without warnings
 # make clean        remove what builds and tests left (not .venv, not work_dirs)
@@ -17,7 +18,7 @@ WORKERS ?= 2
 BIN := $(VENV)/bin
 READY := $(VENV)/.mmdistill-installed
 
-.PHONY: help install quickstart test test-slow lint docs clean
+.PHONY: help install quickstart test test-slow test-long lint docs clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -29,13 +30,17 @@ quickstart: $(READY)
 
 # One thread a process: as many processes as cores share the work already.
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) \
+	    -m "not slow and not long"
 	@$(MAKE) --no-print-directory test-slow
 
 # pytest ends with 5 where no test has the mark: nothing to run, no failure.
 test-slow: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile \
 	    -m slow || [ $$? -eq 5 ]
+
+test-long: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m long
 
 lint: $(READY)
 	$(BIN)/ruff check

@@ -65,7 +65,7 @@ runpy.run_path({script!r}, run_name='__main__')
 _SHORT_COMMAND = """
 if [ "$1" = distill ]; then
     set -- "$@" --epochs 1 --size 32 --workers 0 \\
-        --options default_hooks.report=None
+        --cfg-options default_hooks.report=None
 fi
 exec {python} -m mmdistill "$@"
 """

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from mmpretrain.datasets import BaseDataset
@@ -50,11 +51,20 @@ class Digits(BaseDataset):
         self.drop_unlabelled = drop_unlabelled
         self.label_of = self._numbered(groups)
         if groups is not None:
-            names = tuple('/'.join(map(str, group)) for group in groups)
             kwargs['metainfo'] = dict(
-                classes=names, **(kwargs.get('metainfo') or {})
+                classes=self.class_names(groups),
+                **(kwargs.get('metainfo') or {}),
             )
         super().__init__(ann_file='', pipeline=pipeline, **kwargs)
+
+    @classmethod
+    def class_names(
+        cls, groups: Sequence[Sequence[int]] | None = None, **_: Any
+    ) -> tuple[str, ...]:
+        """Names of the classes that these settings give."""
+        if groups is None:
+            return cls.METAINFO['classes']
+        return tuple('/'.join(map(str, group)) for group in groups)
 
     def load_data_list(self) -> list[dict]:
         """One dict per image: ``img``, ``gt_label`` and ``img_id``."""

@@ -115,9 +115,10 @@ def test_a_teacher_is_trained_first_and_the_student_exported(data, tmp_path):
 def cases():
     """Every method with labels; without, those that are made for it, or not.
 
-    All but a few are slow: each is a run of its own.
+    Each is a run of its own: a few are quick, some slow, the rest long.
     """
     quick = {('kd', None), ('at', False), ('label_free_cc', False)}
+    slow = {'crd_kd', 'cocord', 'ab', 'mcl_okd', 'compress_2q', 'task'}
     without = {'kd', 'at', 'rkd', 'ab', 'dml'}
     for name in method_names():
         if name in REFUSED:
@@ -126,7 +127,8 @@ def cases():
         for labels in (None, False):
             if labels is False and not (is_free or name in without):
                 continue
-            marks = () if (name, labels) in quick else pytest.mark.slow
+            mark = pytest.mark.slow if name in slow else pytest.mark.long
+            marks = () if (name, labels) in quick else mark
             of_which = 'labels' if labels is None else 'none'
             yield pytest.param(
                 name, labels, marks=marks, id=f'{name}-{of_which}'

@@ -107,10 +107,17 @@ def classes_of_dataset(cfg: Mapping[str, Any], loader: str) -> Classes | None:
         number = max(listed + 1, len(names or ()))
         return Classes(f'{key}.ann_file', names, number)
     if names is None:
-        names = names_of(getattr(cls, 'METAINFO', {}).get('classes'))
+        names = names_of(_names_of_class(cls, dataset))
     if names is None:
         return None
     return Classes(key, names, len(names))
+
+
+def _names_of_class(cls: type, dataset: Mapping[str, Any]) -> Any:
+    """What the class itself says; its settings may choose the classes."""
+    if hasattr(cls, 'class_names'):
+        return cls.class_names(**dataset)
+    return getattr(cls, 'METAINFO', {}).get('classes')
 
 
 def _innermost(

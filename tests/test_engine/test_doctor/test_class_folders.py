@@ -37,6 +37,9 @@ def test_classes(place):
     assert of(type='ImageNet', data_root='.', split='train')[1] == 1000
     assert of(type='CIFAR10')[1] == 10
     assert of(type='Digits')[1] == 10
+    halves = ((0, 2, 4, 6, 8), (1, 3, 5, 7, 9))
+    assert of(type='Digits', groups=halves) == (
+        ('0/2/4/6/8', '1/3/5/7/9'), 2)  # fmt: skip
     assert of(type='SomebodysOwn', data_root='a') is None
     repeated = dict(type='CustomDataset', data_root='b')
     found = of(type='RepeatDataset', dataset=repeated, times=2)

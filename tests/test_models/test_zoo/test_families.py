@@ -85,8 +85,22 @@ def step(teacher, student, losses, **size):
     return losses
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('name', TEACHERS)
+def teachers():
+    """Those of the long matrix, of which a few are slow only."""
+    slow = {
+        'timm/deit_tiny_distilled_patch16_224',
+        'timm/convnext_atto',
+        'torchvision/mobilenet_v2',
+        'hf/vit',
+        'mmpretrain/mobilenet-v2_8xb32_in1k',
+        'cifar/wrn_16_1',
+    }
+    for name in TEACHERS:
+        mark = pytest.mark.slow if name in slow else pytest.mark.long
+        yield pytest.param(name, marks=mark)
+
+
+@pytest.mark.parametrize('name', teachers())
 def test_a_family_teaches_students_of_three(name):
     if name.startswith('hf/'):
         pytest.importorskip('transformers')
