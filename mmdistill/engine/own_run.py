@@ -15,6 +15,10 @@ from mmdistill.datasets.list_file import write_list
 from mmdistill.datasets.own_data import DataError, OwnData, look_at
 from mmdistill.engine.methods import KINDS, Method, get_method, names_where
 from mmdistill.engine.own_config import HERE, config_text
+from mmdistill.engine.own_encoder import (
+    level_of_features,
+    mapped_to_teacher,
+)
 from mmdistill.engine.own_teacher import fit_teacher
 from mmdistill.engine.recipe import recipe_for
 from mmdistill.engine.training import train, train_arguments
@@ -122,6 +126,8 @@ def write_config(
         torch.cuda.is_available(),
         **numbers,
     )
+    student = mapped_to_teacher(student, teacher, method, recipe.size)
+    options = {**level_of_features(method), **options}
     if isinstance(teacher, str) and Path(teacher).is_relative_to(folder):
         # so that the folder can be copied
         teacher = f'{HERE}/{Path(teacher).relative_to(folder).as_posix()}'
@@ -201,12 +207,12 @@ def _check_models(
             'methods with a frozen teacher that need no labels: '
             + names_where(lambda m: m.is_label_free and m.kind == 'teacher')
         )
-    if method.compares_heads:
+    if method.compares_heads and not method.is_label_free:
         raise ValueError(
             f'method={method.name!r} compares what projection heads give, '
             'which models by name do not have; start from '
-            'configs/own_data/seed.py, or take one of: '
-            + names_where(lambda m: m.is_label_free and not m.compares_heads)
+            'configs/infonce, or take one of: '
+            + names_where(lambda m: m.is_label_free)
         )
     if teacher is None and method.has_teacher:
         raise ValueError(

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from mmengine.registry import DefaultScope
 from torch import nn
 
 from mmdistill.models.parts import quiet_weights
@@ -171,10 +172,12 @@ def get_model(name: str | Mapping[str, Any], **options: Any) -> nn.Module:
             and `Library.published`.
     """
     cfg = resolve_model(name, **options)
-    model = MODELS.build(cfg)
-    if cfg.get('pretrained') or cfg.get('init_cfg'):
-        with quiet_weights():
-            model.init_weights()
+    # Where no run has set one, MMEngine would look for names of its own.
+    with DefaultScope.overwrite_default_scope('mmdistill'):
+        model = MODELS.build(cfg)
+        if cfg.get('pretrained') or cfg.get('init_cfg'):
+            with quiet_weights():
+                model.init_weights()
     return model
 
 
