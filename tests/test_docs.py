@@ -29,8 +29,13 @@ from mmdistill.registry import MODELS
 
 #: Pages whose trainings count epochs: then one is enough.
 BY_EPOCH = {'own_images', 'no_labels'}
+#: Pages of many trainings, which take a minute and more.
+LONG = {'own_images', 'export', 'no_labels'}
 WITH_SHELL = [
-    pytest.param(page, marks=pytest.mark.slow)
+    pytest.param(
+        page,
+        marks=pytest.mark.long if page.stem in LONG else pytest.mark.slow,
+    )
     if any(b.language != 'python' and b.runs for b in blocks(page))
     else page
     for page in pages()
