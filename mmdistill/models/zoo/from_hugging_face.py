@@ -26,7 +26,7 @@ _INTERPOLATIONS = {0: 'nearest', 1: 'lanczos', 2: 'bilinear', 3: 'bicubic'}
 
 
 class HuggingFace(NetworkLibrary):
-    """Hugging Face's transformers: https://huggingface.co/docs/transformers
+    """Hugging Face's transformers: github.com/huggingface/transformers
 
     A name is an architecture with its default settings ('hf/dinov2'), a
     folder with ``config.json`` and weights, as ``save_pretrained`` writes
