@@ -48,7 +48,8 @@ def mapped_to_teacher(
             'timm, torchvision or hf is mapped to it'
         )
     backbone: dict[str, Any] = dict(type='NetworkBackbone')
-    taken = ('network', 'pretrained', 'input_size', 'options', 'maps')
+    taken = 'network pretrained input_size in_channels options maps'.split()
+    taken += ['classifier']
     backbone.update({key: cfg[key] for key in taken if key in cfg})
     return dict(
         type='SelfSupervisedEncoder',

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from mmengine.config import Config
 from mmpretrain.models import BaseSelfSupervisor, ImageClassifier
 from torch import Tensor, nn
 
-from mmdistill.export.student_checkpoint import test_pipeline
 from mmdistill.export.students import ExportError, Student
 from mmdistill.models.dense.dense_model import DenseModel
+from mmdistill.utils.pipelines import sees_bgr
 
 
 class Deployed(nn.Module):
@@ -78,17 +77,6 @@ class Deployed(nn.Module):
             outputs = self.model.neck(outputs)
         feature = outputs[-1] if isinstance(outputs, tuple) else outputs
         return feature.mean(dim=(2, 3)) if feature.ndim == 4 else feature
-
-
-def sees_bgr(cfg: Config) -> bool:
-    """Whether a student is given the BGR images that OpenCV reads."""
-    first = (test_pipeline(cfg) or [{}])[0]
-    reads_bgr = (
-        first.get('type') == 'LoadImageFromFile'
-        and first.get('color_type', 'color') == 'color'
-    )
-    preprocessor = cfg.model.get('data_preprocessor') or {}
-    return reads_bgr and not preprocessor.get('to_rgb', False)
 
 
 def prepared_as(student: Student) -> str:

@@ -15,10 +15,10 @@ from mmdistill.export.deployed import (
     Deployed,
     prepared_as,
     require_equal,
-    sees_bgr,
 )
 from mmdistill.export.formats import ExportFormat, ExportOptions
 from mmdistill.export.students import Student
+from mmdistill.utils.pipelines import sees_bgr
 
 _COUNTS = (1, 3)  # images in the batches that are compared; traced are 2
 

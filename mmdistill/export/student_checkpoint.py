@@ -12,6 +12,7 @@ from torch import nn
 
 from mmdistill.models.zoo import resolve_model
 from mmdistill.registry import MODELS, TRANSFORMS
+from mmdistill.utils.pipelines import test_pipeline
 
 
 def student_checkpoint(
@@ -85,34 +86,6 @@ def _by_config(student_cfg: dict, cfg: Config) -> ConfigDict:
         found.pop('pretrained', None)
         found.pop('init_cfg', None)
     return ConfigDict(found)
-
-
-def test_pipeline(cfg: Config) -> list[dict] | None:
-    """The transforms of test images, or of validation images, if any.
-
-    A dataset that wraps others has those of the first inside. An
-    ``ImageTensorDataset`` has its own after those, which run once.
-    """
-    for name in ('test_dataloader', 'val_dataloader'):
-        pipeline = _pipeline_of((cfg.get(name) or {}).get('dataset'))
-        if pipeline is not None:
-            return pipeline
-    return None
-
-
-def _pipeline_of(dataset: Any) -> list[dict] | None:
-    if not isinstance(dataset, dict):
-        return None
-    own = dataset.get('pipeline')
-    keeps = str(dataset.get('type')).endswith('ImageTensorDataset')
-    if own is not None and not keeps:
-        return list(own)
-    several = dataset.get('datasets') or [None]
-    inside = _pipeline_of(dataset.get('dataset', several[0]))
-    if keeps:
-        own = [dict(type='PackInputs')] if own is None else own
-        return [*(inside or ()), *own]
-    return inside
 
 
 def configured_size(cfg: Config, student: nn.Module) -> tuple[int, int] | None:

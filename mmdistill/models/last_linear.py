@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmdistill.models.network_maps import first_tensor
+from mmdistill.models.network_maps import first_tensor, pooled_map
 from mmdistill.models.probing import evaluating
 
 # Without its classifier a network must answer as before; rounding apart.
@@ -20,13 +20,14 @@ class ClassifierError(ValueError):
     """A network whose classifier cannot be told from the rest of it."""
 
 
-def pooled(output: Any) -> Tensor:
+def pooled(output: Any, images: Sequence[int]) -> Tensor:
     """The feature (N, D) in what a network without a classifier returns.
 
     Args:
         output: a tensor; scores or a pooled output as Hugging Face's models
-            return them; or tokens, of which the first is the class token; or
-            a map, whose mean is taken.
+            return them; or a map or patch tokens, whose mean is taken; or
+            tokens that begin with a class token, which is taken.
+        images: shape of the network's input, (N, C, H, W).
     Raises:
         ClassifierError: if there is no such thing in it.
     """
@@ -38,9 +39,10 @@ def pooled(output: Any) -> Tensor:
     if value is None or value.ndim not in (2, 3, 4):
         shape = type(output) if value is None else tuple(value.shape)
         raise ClassifierError(f'it returns {shape}, no feature (N, D)')
-    if value.ndim == 3:
-        return value[:, 0]
-    return value if value.ndim == 2 else value.mean(dim=(2, 3))
+    if value.ndim == 2:
+        return value
+    mean = pooled_map(value, images)
+    return value[:, 0] if mean is None else mean
 
 
 class _Slot(nn.Module):
@@ -89,13 +91,14 @@ def take_off_classifier(
         if not shares:
             return None
         with torch.no_grad():
-            expected = pooled(network(images))
+            expected = pooled(network(images), images.shape)
         linears = {name: network.get_submodule(name) for name in shares}
         joined = _joined(linears, shares)
         _replace(network, linears, shares)
         try:
             with torch.no_grad():
-                same = _alike(joined(pooled(network(images))), expected)
+                feature = pooled(network(images), images.shape)
+                same = _alike(joined(feature), expected)
         except RuntimeError:  # the shapes do not fit any more
             same = False
     if same:
@@ -174,7 +177,8 @@ def _find(
     ]
     try:
         with torch.enable_grad():
-            scores = pooled(network(images.detach().requires_grad_()))
+            output = network(images.detach().requires_grad_())
+            scores = pooled(output, images.shape)
             alike = {
                 n: x
                 for n, x in given.items()

@@ -115,6 +115,22 @@ def named_map_layers(
     return [ran[name] for name in names]
 
 
+def pooled_map(output: Tensor, images: Sequence[int]) -> Tensor | None:
+    """The mean (N, D) of a map or of patch tokens; None if it is neither.
+
+    Args:
+        output: (N, C, H, W), (N, H, W, C) or (N, T, D); tokens that are more
+            than the patches of an image, such as a class token, make it none.
+        images: shape of the network's input.
+    """
+    form = _form(output, images, set())
+    if output.ndim == 4 and form is None:  # of other proportions
+        form = 'NCHW', 0
+    if form is None:
+        return None
+    return MapLayer('', *form).read(output, images).mean(dim=(2, 3))
+
+
 def level_of(size: int, image: int) -> int:
     """Log2 of a map's stride; borders without padding count for nothing."""
     return round(math.log2(image / size))

@@ -21,6 +21,7 @@ from mmdistill.checkpoints import (
     state_dict_of,
 )
 from mmdistill.models.foreign_files import in_own_names
+from mmdistill.models.matching import MatchingError
 from mmdistill.models.zoo import NetworkBackbone, NetworkClassifier
 from mmdistill.registry import WEIGHT_INITIALIZERS
 from mmdistill.utils.text import shown
@@ -190,7 +191,14 @@ class Pretrained(PretrainedInit):
             state = module.from_library(state)
         own = {name.split('.')[0] for name in module.state_dict()}
         if not (own | {'backbone'}) & {key.split('.')[0] for key in state}:
-            return in_own_names(module, state, self.checkpoint) or state
+            try:
+                found = in_own_names(module, state, self.checkpoint)
+            except MatchingError as error:
+                raise CheckpointError(
+                    f'init_cfg.checkpoint={self.checkpoint!r} does not fit: '
+                    f'{error}. Set it to a file of this network'
+                ) from error
+            return found or state
         if 'backbone' in own:
             return state
         backbone = _below(state, 'backbone.')

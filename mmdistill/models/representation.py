@@ -100,6 +100,7 @@ class RepresentationReader:
         self.pre_activation = False
         self.prototypes: nn.Module | None = None
         self.classes: Sequence[int] | None = None
+        self._chosen: tuple[Sequence[int], Tensor] | None = None
         # A backbone that can give its stem says that index 0 is the stem.
         self._first = getattr(model.backbone, 'first_map', 1)
         head = getattr(model, 'head', None)
@@ -287,8 +288,20 @@ class RepresentationReader:
         if isinstance(logits, tuple):  # of two classifiers (Conformer)
             logits = sum(logits)
         if self.classes is not None:
-            logits = torch.stack([logits[:, k] for k in self.classes], dim=1)
+            logits = logits[:, self._columns(logits.device)]
         return seen[-1], None, logits
+
+    def _columns(self, device: torch.device) -> Tensor:
+        """The chosen classes, copied to a device once."""
+        held = self._chosen
+        if (
+            held is None
+            or held[0] is not self.classes
+            or (held[1].device != device)
+        ):
+            held = self.classes, torch.tensor(self.classes, device=device)
+            self._chosen = held
+        return held[1]
 
     @contextmanager
     def feature_seen(self) -> Iterator[list[Tensor | None]]:

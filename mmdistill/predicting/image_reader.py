@@ -19,7 +19,6 @@ from mmdistill.datasets.transforms import (
 )
 from mmdistill.datasets.transforms.loading import UnreadableFile
 from mmdistill.export import ExportError, Student
-from mmdistill.export.student_checkpoint import test_pipeline
 from mmdistill.models.dense.dense_model import DenseModel
 from mmdistill.models.zoo.config_safety import require_registered
 from mmdistill.predicting.array_pictures import (
@@ -28,6 +27,7 @@ from mmdistill.predicting.array_pictures import (
 )
 from mmdistill.predicting.pixels import pixels_of
 from mmdistill.registry import TRANSFORMS
+from mmdistill.utils.pipelines import test_pipeline
 
 #: What a picture comes without.
 _OF_ANNOTATIONS = (LoadInstances, LoadSemanticMap, LoadAnnotations)

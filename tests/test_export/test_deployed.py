@@ -5,7 +5,8 @@ import torch
 from mmengine.config import Config
 
 from mmdistill.export import ExportError
-from mmdistill.export.deployed import require_equal, sees_bgr
+from mmdistill.export.deployed import require_equal
+from mmdistill.utils.pipelines import sees_bgr
 
 LOADS = dict(type='LoadImageFromFile')
 

@@ -9,10 +9,8 @@ from mmdistill.export.student_checkpoint import (
     configured_size,
     student_checkpoint,
 )
-from mmdistill.export.student_checkpoint import (
-    test_pipeline as pipeline_of_tests,
-)
 from mmdistill.registry import MODELS
+from mmdistill.utils.pipelines import test_pipeline as pipeline_of_tests
 
 CROP = dict(type='CenterCrop', crop_size=24)
 RESIZE = dict(type='Resize', scale=(40, 32))

@@ -21,7 +21,9 @@ def test_a_network_without_its_classifier_gives_the_feature():
     expected = net(images)
     linear, shares = take_off_classifier(net, images[:1])
     assert shares == {'fc': 1.0} and isinstance(net.fc, nn.Identity)
-    torch.testing.assert_close(linear(pooled(net(images))), expected)
+    torch.testing.assert_close(
+        linear(pooled(net(images), images.shape)), expected
+    )
     state = dict(whole)
     found = joined_state(state, shares)
     assert found.keys() == {'weight', 'bias'} and 'fc.weight' not in state
@@ -44,7 +46,7 @@ def test_two_classifiers_become_one(name, heads):
     expected = net(images)
     linear, shares = take_off_classifier(net, images[:1])
     assert shares == dict.fromkeys(heads, 0.5)
-    feature = pooled(net(images))
+    feature = pooled(net(images), images.shape)
     assert feature.shape == (3, linear.in_features)
     torch.testing.assert_close(linear(feature), expected, atol=1e-4, rtol=1e-4)
     again = nn.Linear(linear.in_features, 7)
@@ -60,7 +62,9 @@ def test_a_convolution_of_a_pooled_map_is_a_linear_layer():
     expected = net(images)
     linear, shares = take_off_classifier(net, images[:1])
     assert shares == {'fc': 1.0} and isinstance(linear, nn.Linear)
-    torch.testing.assert_close(linear(pooled(net(images))), expected)
+    torch.testing.assert_close(
+        linear(pooled(net(images), images.shape)), expected
+    )
     linear.load_state_dict(joined_state(whole, shares))
 
 
@@ -96,9 +100,13 @@ def test_a_classifier_by_name():
 
 
 def test_pooled():
-    x = torch.randn(2, 3, 4, 5)
-    torch.testing.assert_close(pooled(x), x.mean(dim=(2, 3)))
-    tokens = torch.randn(2, 5, 3)
-    torch.testing.assert_close(pooled((tokens, x)), tokens[:, 0])
+    x, images = torch.randn(2, 3, 4, 5), (2, 3, 32, 40)
+    mean = x.mean(dim=(2, 3))
+    torch.testing.assert_close(pooled(x, images), mean)
+    torch.testing.assert_close(pooled(x.permute(0, 2, 3, 1), images), mean)
+    tokens, images = torch.randn(2, 5, 3), (2, 3, 32, 32)
+    torch.testing.assert_close(pooled((tokens, x), images), tokens[:, 0])
+    patches = torch.randn(2, 16, 3)  # without a class token
+    torch.testing.assert_close(pooled(patches, images), patches.mean(dim=1))
     with pytest.raises(ClassifierError, match='returns'):
-        pooled('x')
+        pooled('x', images)

@@ -19,7 +19,9 @@ class AdaptedImages(nn.Module):
 
     They are brought back to 0 to 255, resized, and normalized anew. So a
     teacher sees whatever was drawn for the student on the device: crops,
-    flips, mixed images. Gray images get as many channels as it has.
+    flips, mixed images. Gray images get as many channels as it has. A teacher
+    that was trained on BGR gets BGR: that a preprocessor turns the channels
+    round says that images come from files, as OpenCV reads them.
 
     Args:
         info: what the teacher wants.
@@ -36,6 +38,9 @@ class AdaptedImages(nn.Module):
         self.interpolation = _INTERPOLATIONS.get(
             info.interpolation, InterpolationMode.BICUBIC
         )
+        turned = getattr(student, 'to_rgb', False)
+        #: Whether the two were trained on channels in opposite orders.
+        self.flips = info.is_bgr if turned else info.to_rgb
         mean = getattr(student, 'mean', None)
         std = getattr(student, 'std', None)
         own_mean = torch.tensor(info.mean, dtype=torch.float32)[:, None, None]
@@ -45,7 +50,8 @@ class AdaptedImages(nn.Module):
         self.register_buffer('std', zero + 1 if std is None else std.float())
         # asked for now, since to ask a device is to wait for it
         self._is_alike = (
-            self.mean.shape == own_mean.shape
+            not self.flips
+            and self.mean.shape == own_mean.shape
             and torch.allclose(self.mean, own_mean, atol=_SAME)
             and torch.allclose(self.std, own_std, atol=_SAME)
         )
@@ -58,6 +64,8 @@ class AdaptedImages(nn.Module):
         if has_size and self._is_alike:
             return images
         images = images * self.std + self.mean
+        if self.flips and images.shape[1] == 3:
+            images = images.flip(1)
         channels = len(self.own_mean)
         if images.shape[1] == 1 != channels:
             images = images.expand(-1, channels, -1, -1)

@@ -14,6 +14,10 @@ from mmdistill.models.distillers.base_distiller import (
 )
 from mmdistill.models.distillers.comparing import ComparingDistiller
 from mmdistill.models.distillers.first_edition import own_memories
+from mmdistill.models.distillers.named_teacher import (
+    complete_entry,
+    image_size,
+)
 from mmdistill.models.distillers.peer_group import (
     PeerGroup,
     build_peer_loss,
@@ -91,21 +95,30 @@ class OnlineDistiller(ComparingDistiller):
         task_weight: float = 1.0,
         memories: dict[str, dict] | None = None,
         data_preprocessor: dict | nn.Module | None = None,
-        input_size: Sequence[int] = (3, 32, 32),
+        input_size: Sequence[int] | None = None,
         init_cfg: dict | None = None,
     ) -> None:
+        input_size = image_size(input_size, student)
+        entry: dict[str, Any] = {}
+        if teacher is not None:
+            entry = complete_entry(dict(model=teacher, ckpt=teacher_ckpt))
+        wanted = entry.get('preprocessor')
         super().__init__(
-            student, data_preprocessor, task_weight, init_cfg=init_cfg
+            student,
+            data_preprocessor,
+            task_weight,
+            None if wanted is None else dict(teacher=wanted),
+            init_cfg=init_cfg,
         )
         _check_options(mode, cut, peers, shared_gradient)
-        if teacher is not None:
+        if entry:
             self.add_target(
                 Target(
                     'teacher',
-                    build_model(teacher),
+                    build_model(entry['model']),
                     Role.FROZEN,
-                    input_size,
-                    teacher_ckpt,
+                    entry.get('input_size') or input_size,
+                    entry['ckpt'],
                     setting_ckpt='model.teacher_ckpt',
                 )
             )

@@ -10,6 +10,7 @@ from mmdistill.models.distillers.base_distiller import (
     build_model,
 )
 from mmdistill.models.distillers.comparing import check_dropout
+from mmdistill.models.distillers.named_teacher import image_size
 from mmdistill.models.distillers.preprocessor import ViewsPreprocessor
 from mmdistill.models.distillers.target import Role, Target
 from mmdistill.models.distillers.views import global_views, read_views
@@ -85,7 +86,7 @@ class OSS(BaseDistiller):
         feature_classifier: dict | None = None,
         queue_size: int = 3840,
         prototype_norm: str = 'copy',
-        input_size: Sequence[int] = (3, 32, 32),
+        input_size: Sequence[int] | None = None,
         data_preprocessor: dict | nn.Module | None = None,
         init_cfg: dict | None = None,
     ) -> None:
@@ -95,6 +96,7 @@ class OSS(BaseDistiller):
                 "step) or 'graph' (divided in the graph), got "
                 f'{prototype_norm!r}'
             )
+        input_size = image_size(input_size, student)
         super().__init__(student, data_preprocessor, init_cfg=init_cfg)
         self.data_preprocessor = ViewsPreprocessor(self.data_preprocessor)
         #: Readers of what learns; the one that clusters first.

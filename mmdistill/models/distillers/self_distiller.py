@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from mmdistill.models.distillers.base_distiller import build_model
 from mmdistill.models.distillers.comparing import ComparingDistiller
 from mmdistill.models.distillers.first_edition import own_memories
+from mmdistill.models.distillers.named_teacher import image_size
 from mmdistill.models.distillers.target import Role, Target
 from mmdistill.models.losses.view_pairs import as_list
 from mmdistill.registry import MODELS
@@ -55,11 +56,12 @@ class SelfDistiller(ComparingDistiller):
         teacher: dict | nn.Module | None = None,
         task_weight: float = 0.0,
         data_preprocessor: dict | nn.Module | None = None,
-        input_size: Sequence[int] = (3, 32, 32),
+        input_size: Sequence[int] | None = None,
         memories: dict[str, dict] | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         losses, _ = own_memories(losses, memories)
+        input_size = image_size(input_size, student)
         super().__init__(
             student, data_preprocessor, task_weight, init_cfg=init_cfg
         )

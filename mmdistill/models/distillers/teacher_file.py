@@ -9,11 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from mmdistill.checkpoints import (
+    CheckpointError,
     load_checkpoint,
     load_strictly,
     state_dict_of,
 )
 from mmdistill.models.foreign_files import in_own_names
+from mmdistill.models.matching import MatchingError
 from mmdistill.models.parts import (
     is_encoder,
     prototypes_of,
@@ -79,7 +81,13 @@ def load_teacher(
         given = state
         state = _of_a_classifier(given, teacher)
         if teacher.state_dict().keys().isdisjoint(state):
-            state = in_own_names(teacher, given, ckpt) or state
+            try:
+                state = in_own_names(teacher, given, ckpt) or state
+            except MatchingError as error:
+                raise CheckpointError(
+                    f'the teacher checkpoint {ckpt!r} does not fit: {error}. '
+                    + _advice(teacher, state, setting, setting_ckpt)
+                ) from error
     if is_encoder(teacher) and prototypes_of(teacher) is None:
         # An encoder that was built to do without those of the file.
         state = {k: v for k, v in state.items() if not _is_prototype(k)}

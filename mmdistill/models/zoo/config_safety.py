@@ -12,6 +12,7 @@ from mmdistill.checkpoints import CheckpointError, checkpoints_are_trusted
 from mmdistill.models.zoo.library import LIBRARY_NAMES
 
 _SCOPES = ('mmengine', 'mmpretrain', 'mmdistill')
+_NAMED = tuple(f'{name}/' for name in LIBRARY_NAMES)
 _ADVICE = (
     'Give --config with the config of its training, or, if you trust its '
     'origin, --trust-checkpoints.'
@@ -70,7 +71,7 @@ def _types(value: object) -> Iterator[str]:
         if kind is not None:
             scope, _, rest = str(kind).partition('.')
             # What a library builds by name runs no code but its own.
-            if str(kind).partition('/')[0] not in LIBRARY_NAMES:
+            if not str(kind).startswith(_NAMED):
                 yield rest if scope in _SCOPES else str(kind)
         for item in value.values():
             yield from _types(item)

@@ -68,12 +68,13 @@ class MMPretrain(ConfigLibrary):
         if images.get('mean') is not None:
             settings = dict(mean=tuple(images.mean), std=tuple(images.std))
         size, interpolation, crop = _test_images(cfg)
-        head = cfg.model.get('head') or {}
+        parts = (cfg.model.get(part) or {} for part in ('head', 'backbone'))
+        counts = [part.get('num_classes', 0) for part in parts]
         return ModelInfo(
             size=size,
             interpolation=interpolation,
             crop=crop,
-            num_classes=head.get('num_classes', 0),
+            num_classes=next(filter(None, counts), 0),
             classes=_class_names(cfg),
             is_fixed='img_size' in (cfg.model.get('backbone') or {}),
             **settings,

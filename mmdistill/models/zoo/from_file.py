@@ -7,10 +7,16 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmdistill.checkpoints import CheckpointError, classes_of, load_file
+from mmdistill.checkpoints import (
+    CheckpointError,
+    classes_of,
+    load_file,
+    state_dict_of,
+)
 from mmdistill.checkpoints.config_text import config_from_text
 from mmdistill.models.zoo.config_safety import require_harmless
 from mmdistill.models.zoo.library import ModelInfo, ModelNameError
+from mmdistill.utils.pipelines import sees_bgr
 
 _SUFFIXES = ('.pth', '.pt')
 
@@ -31,7 +37,7 @@ def config_of_file(path: str, **options: Any) -> dict[str, Any]:
         FileNotFoundError, CheckpointError: if there is no such file, or it
             has no config of a classifier or an encoder.
     """
-    _, cfg = _read(path)
+    _, _, cfg = _read(path)
     model = cfg.model.to_dict()
     model = model.get('student', model)
     options.pop('pretrained', None)
@@ -58,15 +64,16 @@ def config_of_file(path: str, **options: Any) -> dict[str, Any]:
 
 def info_of_file(path: str) -> ModelInfo:
     """What a file says of its model's images and classes."""
-    meta, cfg = _read(path)
+    checkpoint, meta, cfg = _read(path)
     model = cfg.model.get('student', cfg.model)
     images = model.get('data_preprocessor') or cfg.get('data_preprocessor')
     images = images or {}
     settings: dict[str, Any] = {}
     if images.get('mean') is not None:
         settings = dict(mean=tuple(images.mean), std=tuple(images.std))
-    else:
-        settings = dict(mean=(0.0,), std=(1.0,))
+    else:  # it takes images of 0 to 255
+        channels = _channels(checkpoint, path)
+        settings = dict(mean=(0.0,) * channels, std=(1.0,) * channels)
     if meta.get('input_size'):
         settings['size'] = tuple(meta['input_size'])
     head = model.get('head') or {}
@@ -76,12 +83,24 @@ def info_of_file(path: str) -> ModelInfo:
         num_classes=model.get('num_classes', head.get('num_classes'))
         or (len(classes) if classes else 0),
         classes=classes,
+        to_rgb=bool(images.get('to_rgb')),
+        is_bgr=sees_bgr(
+            Config({**cfg, 'model': dict(data_preprocessor=images)})
+        ),
         **settings,
     )
 
 
-def _read(path: str) -> tuple[dict, Config]:
-    """What a file says besides its weights: its ``meta`` and its config."""
+def _channels(checkpoint: Any, path: str) -> int:
+    """Channels of the images: what the first convolution takes."""
+    state = state_dict_of(checkpoint, path)
+    own = [w for k, w in state.items() if k.startswith('student.')]
+    weights = own or state.values()
+    return next((w.shape[1] for w in weights if w.ndim == 4), 3)
+
+
+def _read(path: str) -> tuple[Any, dict, Config]:
+    """What is in a file: all of it, its ``meta`` and its config."""
     if not os.path.isfile(os.path.expanduser(path)):
         raise FileNotFoundError(
             f'the checkpoint {path!r} does not exist; the current folder is '
@@ -99,4 +118,4 @@ def _read(path: str) -> tuple[dict, Config]:
         )
     cfg = config_from_text(text, path)
     require_harmless(cfg, path)
-    return meta, cfg
+    return checkpoint, meta, cfg

@@ -32,6 +32,8 @@ class ModelInfo:
             have no classifier, None if nothing is published.
         classes: their names, if the library knows them.
         is_fixed: whether it takes no other size, once built for one.
+        to_rgb: whether its own run turned BGR images of files into RGB.
+        is_bgr: whether it was trained on BGR; ``mean`` is in that order then.
     """
 
     size: tuple[int, int] = (224, 224)
@@ -42,6 +44,8 @@ class ModelInfo:
     num_classes: int | None = None
     classes: tuple[str, ...] | None = field(default=None, repr=False)
     is_fixed: bool = False
+    to_rgb: bool = False
+    is_bgr: bool = False
 
 
 class ModelNameError(ValueError):

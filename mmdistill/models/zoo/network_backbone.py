@@ -9,6 +9,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmdistill.checkpoints import load_strictly
 from mmdistill.models.last_linear import (
     ClassifierError,
     joined_state,
@@ -128,7 +129,7 @@ class NetworkBackbone(BaseModule):
             self.__dict__['taken'], self.shares = taken
         with probing(network):
             #: (N, D), or scores where no linear layer gives them.
-            self.width = pooled(network(images)).shape[1]
+            self.width = pooled(network(images), images.shape).shape[1]
         self._maps = None if maps is None else tuple(maps)
         self.out_indices = None if out_indices is None else tuple(out_indices)
         self._layers: list[MapLayer] | None = None
@@ -150,7 +151,7 @@ class NetworkBackbone(BaseModule):
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """(N, C, H, W) to ((N, D),), or to the maps of ``out_indices``."""
         if self.out_indices is None:
-            return (pooled(self.network(images)),)
+            return (pooled(self.network(images), images.shape),)
         layers = self.map_layers(images)
         chosen = [layers[i] for i in self.out_indices]
         return read_maps(self.network, chosen, images)[1]
@@ -176,14 +177,38 @@ class NetworkBackbone(BaseModule):
         generator = torch.Generator().manual_seed(0)
         return torch.randn(1, *self.input_size, generator=generator)
 
-    def published(self) -> dict[str, Tensor]:
-        """The library's published weights, by our names.
+    def init_weights(self) -> None:
+        """Load the library's published weights, if asked to.
+
+        Those of the classifier are kept in `published_head`, for the head.
 
         Raises:
             WeightsError: if they could not be had.
         """
-        state = self.library.published(self.name, **self._how)
-        return self.from_library(state)
+        is_first = not self._is_init
+        super().init_weights()
+        if not (is_first and self.pretrained):
+            return
+        state = self.from_library(
+            self.library.published(self.name, **self._how)
+        )
+        prefix, head = 'backbone.network.', 'head.fc.'
+        load_strictly(
+            self.network,
+            {
+                key.removeprefix(prefix): value
+                for key, value in state.items()
+                if key.startswith(prefix)
+            },
+            f'the published weights of {self.full_name}',
+            'Choose other options, or pretrained=False.',
+            whole=True,
+        )
+        self.__dict__['published_head'] = {
+            key.removeprefix(head): value
+            for key, value in state.items()
+            if key.startswith(head)
+        }
 
     def from_library(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Weights by their library's names, by those of a `NetworkClassifier`.
@@ -192,7 +217,8 @@ class NetworkBackbone(BaseModule):
             state: as the library's network has it, with its classifier.
                 One that has our names already stays as it is.
         """
-        if any(key.startswith(_OURS) for key in state):
+        ours = {f'{p}{k}' for p in _OURS for k in self.network.state_dict()}
+        if not ours.isdisjoint(state):
             return dict(state)
         state = dict(state)
         if self.library is not None:

@@ -9,7 +9,6 @@ from typing import Any
 from mmpretrain.models import ImageClassifier
 from torch import Tensor, nn
 
-from mmdistill.checkpoints import load_strictly
 from mmdistill.models.zoo.network_backbone import NetworkBackbone
 from mmdistill.registry import MODELS
 
@@ -82,26 +81,12 @@ class NetworkClassifier(ImageClassifier):
         if self._is_init:
             return
         super().init_weights()
-        if self.backbone.pretrained:
-            state = self.backbone.published()
-            own = self.state_dict()
-            for key in ('head.fc.weight', 'head.fc.bias'):
-                if key in state and (
-                    key not in own or own[key].shape != state[key].shape
-                ):
-                    del state[key]  # of other classes
-            missing = {
-                key: own[key]
-                for key in own
-                if key.startswith('head.') and key not in state
-            }
-            load_strictly(
-                self,
-                {**state, **missing},
-                f'the published weights of {self.backbone.full_name}',
-                'Choose other options, or pretrained=False.',
-                whole=True,
-            )
+        found = self.backbone.__dict__.pop('published_head', {})
+        fc = getattr(self.head, 'fc', None)
+        own = {} if fc is None else fc.state_dict()
+        shapes = {key: value.shape for key, value in own.items()}
+        if found and {k: v.shape for k, v in found.items()} == shapes:
+            fc.load_state_dict(found)  # else it is of other classes
 
     def from_library(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """See `NetworkBackbone.from_library`."""

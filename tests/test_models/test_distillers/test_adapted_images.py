@@ -1,5 +1,8 @@
 """A teacher by name sees the student's images as it was trained on them."""
 
+from dataclasses import replace
+
+import pytest
 import torch
 from mmpretrain.models import ClsDataPreprocessor
 from torchvision.transforms.v2.functional import resize
@@ -40,3 +43,24 @@ def test_gray_images_and_none_normalized():
     got = AdaptedImages(INFO, student)(ready)
     expected = ((images.float() - 127.5) / 64).expand(-1, 3, -1, -1)
     torch.testing.assert_close(got, expected)
+
+
+@pytest.mark.parametrize(
+    ('student', 'info', 'flips'),
+    [
+        # one set of files: to_rgb says which order a network was trained on
+        (True, dict(to_rgb=True), False),
+        (True, dict(is_bgr=True), True),
+        (False, dict(to_rgb=True), True),
+        (False, dict(is_bgr=True), False),
+        # arrays, or a library's network: nothing is known but RGB
+        (False, dict(), False),
+        (True, dict(), False),
+    ],
+)
+def test_the_order_of_channels(student, info, flips):
+    images = torch.randint(0, 256, (2, 3, 24, 24), dtype=torch.uint8)
+    settings = dict(mean=[127.5] * 3, std=[64.0] * 3, to_rgb=student)
+    preprocessor, ready = prepared(images, **settings)
+    got = AdaptedImages(replace(INFO, **info), preprocessor)(ready)
+    torch.testing.assert_close(got, ready.flip(1) if flips else ready)

@@ -121,3 +121,20 @@ def test_it_sees_what_was_drawn_for_the_student():
 def test_wrong_classes_are_named():
     with pytest.raises(ValueError, match='model.student.num_classes'):
         built(teacher=teacher() | dict(num_classes=4))
+
+
+def test_it_teaches_peers_too():
+    """Of any scheme: its own size, and the student's where nothing says it."""
+    model = MODELS.build(
+        dict(
+            type='OnlineDistiller',
+            student=dict(STUDENT, input_size=(3, 64, 64)),
+            num_peers=2,
+            mode='network',
+            teacher=teacher('timm/resnet10t'),
+            losses=dict(dml=dict(type='DMLLoss'), kd=dict(type='KDLoss')),
+        )
+    ).train()
+    data = model.data_preprocessor(batch(), True)
+    assert data['teacher_inputs'].shape[-1] == 176
+    sum(model.loss(**data).values()).backward()

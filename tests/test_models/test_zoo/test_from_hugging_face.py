@@ -14,6 +14,7 @@ from mmdistill.models.zoo import (  # noqa: E402
     get_model,
     model_info,
 )
+from mmdistill.registry import MODELS  # noqa: E402
 
 SMALL = dict(
     hidden_size=16,
@@ -120,3 +121,19 @@ def test_wrong_names(name, message, monkeypatch):
     with pytest.raises(ModelNameError, match=message):
         model_info(name)
     hub.can_reach_hub.cache_clear()
+
+
+def test_published_weights_of_a_backbone_alone(folder):
+    """As a detector, or an encoder with a neck of its own, has it."""
+    path, theirs = folder
+    cfg = dict(
+        type='NetworkBackbone', network=f'hf/{path}', pretrained=True,
+        num_classes=None)  # fmt: skip
+    backbone = MODELS.build(cfg).eval()
+    backbone.init_weights()
+    images = torch.randn(2, 3, 32, 32)
+    expected = theirs.vit(images).last_hidden_state[:, 0]
+    torch.testing.assert_close(backbone(images)[0], expected)
+    encoder = MODELS.build(dict(type='SelfSupervisedEncoder', backbone=cfg))
+    encoder.init_weights()
+    torch.testing.assert_close(encoder.eval().backbone(images)[0], expected)

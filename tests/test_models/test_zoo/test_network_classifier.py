@@ -5,6 +5,7 @@ import safetensors.torch
 import timm
 import torch
 import torchvision
+from mmengine.config import Config
 from mmpretrain.structures import DataSample
 from torch import nn
 
@@ -15,6 +16,7 @@ from mmdistill.models.zoo import (
     NetworkClassifier,
     WeightsError,
     get_model,
+    model_info,
 )
 from mmdistill.registry import MODELS
 
@@ -169,3 +171,33 @@ def test_weights_of_others(name, monkeypatch):
     )
     with pytest.raises(WeightsError, match='Put resnet18-.*|train it'):
         get_model(name, pretrained=True)
+
+
+def test_names_that_begin_as_ours_do():
+    """VOLO's own tensors are called ``network.…``."""
+    model = NetworkClassifier('timm/volo_d1_224', num_classes=3)
+    theirs = timm.create_model('volo_d1_224', num_classes=3).state_dict()
+    assert any(key.startswith('network.') for key in theirs)
+    renamed = model.from_library(theirs)
+    assert renamed.keys() == model.state_dict().keys()
+    assert model.from_library(renamed).keys() == renamed.keys()
+
+
+def test_a_file_that_does_not_normalize(tmp_path):
+    """Its images have as many channels as its first convolution takes."""
+    model = get_model('timm/resnet10t', num_classes=3)
+    cfg = Config(
+        dict(
+            model=dict(
+                type='NetworkClassifier',
+                network='timm/resnet10t',
+                num_classes=3,
+            )
+        )
+    )
+    path = tmp_path / 'student.pth'
+    torch.save(dict(meta=dict(cfg=cfg.pretty_text),
+                    state_dict=model.state_dict()), path)  # fmt: skip
+    info = model_info(str(path))
+    assert info.mean == (0.0,) * 3 and info.std == (1.0,) * 3
+    assert not info.is_bgr and info.num_classes == 3
