@@ -187,13 +187,18 @@ class OnlineDistiller(ComparingDistiller):
 
     # One step ---------------------------------------------------------------
     def loss(
-        self, inputs: Tensor, data_samples: list | None = None
+        self,
+        inputs: Tensor,
+        data_samples: list | None = None,
+        **own_inputs: Tensor,
     ) -> dict[str, Tensor]:
         """Every loss by its name, the tasks' sum first.
 
         Args:
             inputs: (N, C, H, W) images.
             data_samples: N samples with labels and indices.
+            own_inputs: images of a teacher that has its own, as
+                ``teacher_inputs``.
         """
         self.has_peers = True
         if len(as_list(inputs)) > 1:
@@ -216,7 +221,7 @@ class OnlineDistiller(ComparingDistiller):
             given = [getattr(peer, loss.level) for peer in peers]
             value = loss(given, **self.required(name, loss, fields))
             losses[name] = self.counted(name, value)
-        seen = self.read_targets([inputs], {})
+        seen = self.read_targets([inputs], own_inputs)
         for name in self._inputs:
             losses[name] = self.compare(name, peers[-1:], seen, fields)
         return losses
