@@ -98,11 +98,9 @@ class DistillRunner(Runner):
     def train(self) -> nn.Module:
         """Train; see MMEngine's."""
         with loading_policy(), sole_run(self.work_dir):
-            source = self.cfg.filename
-            if source is None or not os.path.samefile(
-                os.path.dirname(source) or '.', self.work_dir
-            ):  # else the run's own config lies there already
-                super().dump_config()
+            folder = os.path.dirname(os.path.abspath(self.cfg.filename or ''))
+            if os.path.realpath(folder) != os.path.realpath(self.work_dir):
+                super().dump_config()  # else what a user wrote lies there
             return super().train()
 
     def val(self) -> dict[str, float]:

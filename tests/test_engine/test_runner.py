@@ -4,6 +4,7 @@ import mmengine.runner.checkpoint as mmengine_checkpoint
 import pytest
 import torch
 from helpers import digits_config
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
@@ -32,6 +33,21 @@ def test_mmengines_doors_are_closed_while_it_works_and_no_longer(tmp_path):
     runner.val()
     assert DoorsHook.seen == {'mmdistill.checkpoints.policy'}
     assert mmengine_checkpoint._safe_torch_load is before
+
+
+def test_a_config_in_the_work_folder_stays_as_it_was_written(tmp_path):
+    """Else a run would replace it by all that it inherits."""
+    written = tmp_path / 'mine.py'
+    digits_config(tmp_path).dump(written)
+    text = '# with words of its own\n' + written.read_text()
+    written.write_text(text)
+    DistillRunner.from_cfg(Config.fromfile(written)).train()
+    assert written.read_text() == text
+    assert len(list(tmp_path.glob('*/mine.py'))) == 1
+    cfg = Config.fromfile(written)
+    cfg.work_dir = str(tmp_path / 'elsewhere')
+    DistillRunner.from_cfg(cfg).train()
+    assert (tmp_path / 'elsewhere' / 'mine.py').read_text() != text
 
 
 def test_doors_are_open_again_after_an_error(tmp_path):

@@ -46,8 +46,8 @@ class AdaptedImages(nn.Module):
         own_mean = torch.tensor(info.mean, dtype=torch.float32)[:, None, None]
         own_std = torch.tensor(info.std, dtype=torch.float32)[:, None, None]
         zero = torch.zeros(1, 1, 1)
-        self.register_buffer('mean', zero if mean is None else mean.float())
-        self.register_buffer('std', zero + 1 if std is None else std.float())
+        self._keep('mean', zero if mean is None else mean.float())
+        self._keep('std', zero + 1 if std is None else std.float())
         # asked for now, since to ask a device is to wait for it
         self._is_alike = (
             not self.flips
@@ -55,8 +55,12 @@ class AdaptedImages(nn.Module):
             and torch.allclose(self.mean, own_mean, atol=_SAME)
             and torch.allclose(self.std, own_std, atol=_SAME)
         )
-        self.register_buffer('own_mean', own_mean)
-        self.register_buffer('own_std', own_std)
+        self._keep('own_mean', own_mean)
+        self._keep('own_std', own_std)
+
+    def _keep(self, name: str, value: Tensor) -> None:
+        """A tensor that follows the device and is in no checkpoint."""
+        self.register_buffer(name, value.clone(), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """A batch; without resizing where it has the size already."""

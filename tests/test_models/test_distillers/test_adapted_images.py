@@ -34,7 +34,9 @@ def test_images_that_are_right_stay_as_they_are():
     student, ready = prepared(images, mean=[127.5] * 3, std=[64.0] * 3)
     assert AdaptedImages(INFO, student)(ready) is ready
     smaller = ready[..., :16]
-    assert AdaptedImages(INFO, student)(smaller).shape == ready.shape
+    adapted = AdaptedImages(INFO, student)
+    assert adapted(smaller).shape == ready.shape
+    assert not adapted.state_dict()  # as of every preprocessor
 
 
 def test_gray_images_and_none_normalized():
